@@ -1,0 +1,1 @@
+"""Probe suites: which items are put to a model, how, and which metrics read the answers."""
