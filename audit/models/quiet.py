@@ -1,0 +1,28 @@
+"""Keeping the libraries' notices to each other off the terminal; errors still show."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, transformers shows neither bars nor hints; what the person must know is said by slm-audit itself."""
+    import transformers
+    from transformers.utils import logging as hints
+
+    level, bars = transformers.logging.get_verbosity(), hints.is_progress_bar_enabled()
+    transformers.logging.set_verbosity(logging.ERROR)
+    hints.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 for an attribute by its old name.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            yield
+    finally:
+        transformers.logging.set_verbosity(level)
+        if bars:
+            hints.enable_progress_bar()
