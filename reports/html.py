@@ -1,0 +1,123 @@
+"""The report as one HTML file: no script, no request, nothing hidden in it can act.
+
+Jinja2 with autoescape on every template and ``StrictUndefined``; every printed string passes through
+:func:`reports.text.plain` unless it was made visible already, so no control or bidirectional character reaches the
+page raw. A content security policy allows the page's one style sheet, by its hash, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from audit.errors import FolderError, MissingResourceError
+from audit.schema import Comparison
+from reports import text, view
+
+_SYMBOLS = {"pass": "✓", "fail": "✕", "inconclusive": "?", "incomplete": "…"}
+_WORDS = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive", "incomplete": "Incomplete"}
+
+
+def render(comparison: Comparison) -> str:
+    """The whole report as one self-contained HTML document.
+
+    Args:
+        comparison: a base with its variants, or a single run (no variants, hence no gate).
+
+    Returns:
+        HTML 5 text; encode it as UTF-8. The same comparison gives the same text.
+
+    Raises:
+        MissingResourceError: the templates are not where the package keeps them.
+    """
+    env = _environment()
+    css = env.get_template("report.css").render()
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    return env.get_template("report.html.j2").render(page=view.page(comparison), css_digest=digest)
+
+
+def write(comparison: Comparison, path: str | os.PathLike[str]) -> Path:
+    """Render and write; a file that is there is replaced whole, or not at all.
+
+    Args:
+        comparison: as for :func:`render`.
+        path: the file to write, usually ``report.html``.
+
+    Returns:
+        The path written.
+
+    Raises:
+        FolderError: the file cannot be written.
+        MissingResourceError: as for :func:`render`.
+    """
+    target = Path(path)
+    data = render(comparison).encode()
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        draft = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            draft.chmod(0o644)  # mkstemp makes it private; a report is made to be handed on
+            draft.replace(target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise FolderError(f"the report cannot be written to {target}: {error.strerror or error}") from error
+    return target
+
+
+def templates() -> Path:
+    """The folder of the templates: inside the installed package, or at the top of a checkout.
+
+    Raises:
+        MissingResourceError: neither is there.
+    """
+    here = Path(__file__).resolve().parent
+    for folder in (here / "templates", here.parent / "templates"):
+        if (folder / "report.html.j2").is_file():
+            return folder
+    raise MissingResourceError(f"the report's templates are missing beside {here}; install slm-audit again")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    """Jinja2, set up so that nothing printed can be markup unless this package made it."""
+    env = Environment(
+        loader=FileSystemLoader(templates()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters.update(
+        visible=text.visible,
+        plain=text.plain,
+        short=text.short,
+        number=text.number,
+        interval=text.interval,
+        count=text.count,
+        percent=text.percent,
+        probability=text.probability,
+        moment=text.moment,
+        headline=text.headline,
+    )
+    env.globals.update(direction=text.direction, symbols=_SYMBOLS, words=_WORDS)
+    return env
+
+
+def _finalize(value: Any) -> Any:
+    """The last gate before the page: what is not markup already is shown with its hidden characters visible."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return text.plain(value)

@@ -1,0 +1,54 @@
+"""Pages of what lies in a folder: a run by itself, or a comparison kept as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from audit.comparison import compare
+from audit.errors import CorruptFolderError, FolderError
+from audit.schema import Comparison
+from reports import html
+
+COMPARISON = "comparison.json"
+
+
+def read_comparison(path: Path) -> Comparison:
+    """A comparison as ``compare --out FILE.json`` or the demo wrote it.
+
+    Raises:
+        FolderError: the file cannot be read.
+        CorruptFolderError: it is not a comparison of this schema version.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be read: {error.strerror or error}") from error
+    try:
+        return Comparison.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CorruptFolderError(f"{path}: not a comparison of this version: {where}: {first['msg']}") from error
+
+
+def render_folder(folder: str | Path, out: str | Path | None = None) -> Path:
+    """Write the page of a folder.
+
+    Args:
+        folder: holds ``comparison.json``, or is a run folder; or the path of a comparison's JSON file.
+        out: where the page goes; default ``report.html`` beside what was read.
+
+    Returns:
+        The path written.
+
+    Raises:
+        FolderError: there is neither in the folder, or the page cannot be written.
+    """
+    source = Path(folder)
+    if source.is_file():
+        return html.write(read_comparison(source), out or source.with_suffix(".html"))
+    if (source / COMPARISON).is_file():
+        return html.write(read_comparison(source / COMPARISON), out or source / "report.html")
+    return html.write(compare(source, []), out or source / "report.html")
