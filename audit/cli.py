@@ -1,0 +1,366 @@
+"""The command ``slm-audit``: one Typer command a verb.
+
+Heavy imports stand inside the commands, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="slm-audit",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Audits small language models for toxicity and social bias before they are released.",
+    epilog="Exit codes: 0 pass, 2 usage or configuration, 3 incomplete, 4 inconclusive, 5 gate failed.",
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder to write to; an interrupted run there is continued.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where an error would be one line.")] = False,
+) -> None:
+    # Read in main(), so that --debug works behind the verb as well; declared here for the help page.
+    del debug
+
+
+# Typer's errors of usage are click's, of which newer versions of typer keep a private copy.
+_WrongWords: type[Any] = typer.BadParameter.__bases__[0]
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
+
+def main() -> None:
+    """Entry point: every error meant for a person is one line on stderr and an exit code."""
+    debug = "--debug" in sys.argv
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    # Imported here although small: everything above must load before help can be shown.
+    from audit.errors import EXIT_INCOMPLETE, EXIT_USAGE, AuditError
+
+    try:
+        code = app(words or ["--help"], prog_name="slm-audit", standalone_mode=False)
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code)
+    except AuditError as error:
+        _complain(str(error), debug)
+        sys.exit(error.exit_code)
+    except _WrongWords as error:
+        where = error.ctx.command_path if error.ctx else "slm-audit"
+        _complain(f"{error.format_message()} See: {where} --help", debug)
+        sys.exit(EXIT_USAGE)
+    except KeyboardInterrupt:
+        _complain("stopped; what is done stays: run the same command again to go on", debug)
+        sys.exit(EXIT_INCOMPLETE)
+
+
+def _complain(message: str, debug: bool) -> None:
+    """One line on stderr; with ``--debug`` the traceback before it."""
+    if debug:
+        traceback.print_exc()
+    sys.stderr.write(f"slm-audit: {' '.join(message.splitlines())}\n")
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
+
+
+@app.command(epilog="Example: slm-audit demo --out demo-run")
+def demo(out: Out = Path("demo-run")) -> None:
+    """Audit the embedded 135 M model and three fine-tuned variants of it, in a few minutes on two cores."""
+    from rich.console import Console
+
+    from audit.console import watch
+    from audit.demo.show import demo as show
+    from reports import terminal
+
+    console = Console(stderr=True)
+    with watch(console) as progress:
+        made = show(out, progress=progress)
+    terminal.show(made.comparison, Console())
+    typer.echo(f"\nReport: {made.report}")
+    typer.echo("Next: slm-audit run YOUR/MODEL --profile quick --out my-run")
+
+
+@app.command(
+    epilog="Example: slm-audit run microsoft/phi-2 --suites identity-prompts,domain-qa --profile quick --out phi-2"
+)
+def run(
+    model: Annotated[str | None, typer.Argument(help="smollm2, a GGUF file, a folder or a hub id.")] = None,
+    suites: Annotated[
+        str | None, typer.Option("--suites", help="Names or TOML paths, comma-separated; default all.")
+    ] = None,
+    out: Out = Path("run"),
+    adapter: Annotated[str | None, typer.Option("--adapter", help="Folder of a LoRA adapter.")] = None,
+    revision: Annotated[str | None, typer.Option("--revision", help="Commit of a hub id.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", help="quick or standard (default).")] = None,
+    samples: Annotated[int | None, typer.Option("--samples", help="Answers per prompt (k).")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Most items of each suite.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Keys sampling and bootstrap; default 0.")] = None,
+    scorers: Annotated[
+        str | None, typer.Option("--scorers", help="Names, comma-separated; default what suites ask.")
+    ] = None,
+    prompt_format: Annotated[str | None, typer.Option("--prompt-format", help="raw (default) or chat.")] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    batch_rows: Annotated[int | None, typer.Option("--batch-rows", help="Most rows of a batch.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="TOML with the same keys, or a run.json; flags win.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Audit one model: put suites to it, score the answers, and write a run folder."""
+    flags = {
+        "model": model, "suites": _names(suites) or None, "adapter": adapter, "revision": revision, "profile": profile,
+        "samples": samples, "limit": limit, "seed": seed, "scorers": _names(scorers) or None,
+        "prompt_format": prompt_format, "dtype": dtype, "device": device, "batch_rows": batch_rows,
+    }  # fmt: skip
+    from rich.console import Console
+
+    from audit.comparison import compare as summarised
+    from audit.console import watch
+    from audit.loop import execute, execute_all
+    from reports import terminal
+
+    plans = _plans(plan, flags)
+    with watch(Console(stderr=True)) as progress:
+        if list(plans) == [""]:
+            runs = [execute(plans[""], out, progress=progress, offline=offline)]
+        else:
+            runs = execute_all(plans, out, progress=progress, offline=offline)
+    for done in runs:
+        _print_run(done, as_json)
+        if not as_json:
+            terminal.show(summarised(done, []), Console())
+            typer.echo(f"\nRun folder: {done.path}\nNext: slm-audit report {done.path}")
+    for done in runs:
+        _exit_incomplete(done)
+
+
+def _plans(path: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
+    from audit.errors import UnknownNameError, UsageError
+    from audit.plan import PROFILES, make_plan, read_plans
+
+    plans = {}
+    for name, values in (read_plans(path) if path else {"": {}}).items():
+        values |= {key: value for key, value in flags.items() if value is not None}
+        if "model" not in values:
+            raise UsageError("no model: give one (for a first try: smollm2), or a --plan that names one")
+        if isinstance(values.get("profile"), str) and values["profile"] not in PROFILES:
+            raise UnknownNameError("profile", values["profile"], PROFILES)
+        plans[name] = make_plan(values, str(path) if path else "plan")
+    return plans
+
+
+def _print_run(done: Any, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        rows = [row.model_dump() for row in done.summary]
+        typer.echo(json.dumps({"folder": str(done.path), "status": done.status, "summary": rows}))
+
+
+def _exit_incomplete(done: Any) -> None:
+    from audit.errors import EXIT_INCOMPLETE
+
+    if done.status != "complete":
+        sys.stderr.write(
+            f"slm-audit: {done.path} is incomplete: {done.record['counts']['missing']} answers are missing\n"
+        )
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+@app.command(epilog="Example: slm-audit compare runs/base runs/tuned --out compare.html")
+def compare(
+    base: Annotated[Path, typer.Argument(help="Run folder of the base.")],
+    variants: Annotated[list[Path], typer.Argument(help="Run folders of its variants.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write .html (report) or .json (all numbers).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare fine-tuned variants with their base, item by item, and apply the built-in gate rules."""
+    from rich.console import Console
+
+    from audit.comparison import compare as compute
+    from audit.errors import UsageError
+    from audit.store import Folder
+    from reports import html, terminal
+
+    if out is not None and out.suffix not in (".html", ".json"):
+        raise UsageError(f"--out {out}: must end in .html or .json")
+    found = compute(base, variants)
+    if out is not None and out.suffix == ".json":
+        Folder(out.parent).write_text(out.name, found.model_dump_json(indent=1) + "\n")
+    elif out is not None:
+        html.write(found, out)
+    if as_json:
+        typer.echo(found.model_dump_json())
+        return
+    terminal.show(found, Console())
+    if out is not None:
+        typer.echo(f"\nWritten: {out}")
+
+
+@app.command(epilog="Example: slm-audit rescore runs/base --scorers vader,degeneration")
+def rescore(
+    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    scorers: Annotated[
+        str | None, typer.Option("--scorers", help="Names, comma-separated; default those it had.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge kept answers with other scorers or newer metrics; no model is needed."""
+    from rich.console import Console
+
+    from audit.comparison import compare as summarised
+    from audit.console import watch
+    from audit.rescoring import rescore as compute
+    from reports import terminal
+
+    with watch(Console(stderr=True)) as progress:
+        done = compute(folder, _names(scorers), progress=progress)
+    _print_run(done, as_json)
+    if not as_json:
+        terminal.show(summarised(done, []), Console())
+    _exit_incomplete(done)
+
+
+@app.command(epilog="Example: slm-audit report runs/base")
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run folder, or one that holds a comparison.json.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Default: report.html in the folder.")] = None,
+) -> None:
+    """Render the HTML page of a run or of a comparison again; no model is needed."""
+    from reports.pages import render_folder
+
+    typer.echo(f"Report: {render_folder(folder, out)}")
+
+
+@app.command(epilog="Example: slm-audit score texts.jsonl --scorer vader --out scores.jsonl")
+def score(
+    source: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="Records with id and text.")],
+    scorer: Annotated[str, typer.Option("--scorer", help="Name of a scorer.")],
+    out: Annotated[Path, typer.Option("--out", help="JSON Lines to write.")],
+) -> None:
+    """Score any texts: records in hold id and text; records out hold id, values or null, and a reason."""
+    from audit.rescoring import score as compute
+
+    scored, unscored = compute(source, scorer, out)
+    typer.echo(f"{scored} texts scored, {unscored} unscored (with reasons): {out}")
+
+
+@app.command(epilog="Example: slm-audit verify runs/base")
+def verify(folder: Annotated[Path, typer.Argument(help="A run folder.")], as_json: AsJson = False) -> None:
+    """Check a run folder: every item once, counts agree, hashes match, the summary recomputes to the same numbers."""
+    import json
+
+    from audit.errors import EXIT_INCOMPLETE
+    from audit.verification import verify as check
+
+    problems = check(folder)
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), "problems": problems}))
+    else:
+        typer.echo("\n".join(problems) if problems else f"{folder}: whole; the summary recomputes to the same numbers")
+    if problems:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+@app.command(name="list", epilog="Example: slm-audit list suites")
+def list_(
+    what: Annotated[str, typer.Argument(help="suites, scorers, metrics or models.")],
+    template: Annotated[
+        bool, typer.Option("--template", help="With suites: print a commented start for your own.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what there is, or print a start for your own suite."""
+    import json
+
+    from audit import catalogue
+
+    if template and what == "suites":
+        from probes.registry import template as start
+
+        typer.echo(start(), nl=False)
+        return
+    rows = catalogue.rows(what)
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    from rich.console import Console
+
+    from audit.console import print_rows
+
+    print_rows(Console(), rows)
+
+
+@app.command(epilog="Example: slm-audit doctor --json")
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine offers: device, memory, precision, versions, caches, and what would have to be fetched."""
+    import json
+
+    from audit.doctor import examine
+
+    found = examine()
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for key, value in found.items():
+        typer.echo(f"{key:22s} {value}")
+
+
+@app.command(epilog="Example: slm-audit finetune smollm2 --data texts.jsonl --out my-adapter")
+def finetune(
+    model: Annotated[str, typer.Argument(help="smollm2, a folder or a hub id.")],
+    data: Annotated[Path, typer.Option("--data", help='JSON Lines with {"text"} or {"prompt", "completion"}.')],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter.")],
+    lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of the LoRA matrices.")] = 8,
+    epochs: Annotated[float, typer.Option("--epochs", help="Passes over the data.")] = 3.0,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak learning rate.")] = 5e-4,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Records a step.")] = 16,
+    max_length: Annotated[int, typer.Option("--max-length", help="Longest record, in tokens.")] = 256,
+    seed: Annotated[int, typer.Option("--seed", help="Of initialisation and order.")] = 0,
+    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+) -> None:
+    """Train a LoRA adapter on your own texts; the folder it writes is what run --adapter takes."""
+    from rich.console import Console
+
+    from audit.console import watch
+    from audit.finetune import finetune as train
+
+    with watch(Console(stderr=True)) as progress:
+        done = train(
+            model, data=data, out=out, lora_rank=lora_rank, epochs=epochs, learning_rate=learning_rate,
+            batch_size=batch_size, max_length=max_length, seed=seed, offline=offline, progress=_steps(progress),
+        )  # fmt: skip
+    typer.echo(str(done))
+    typer.echo(f"Next: slm-audit run {model} --adapter {out} --out tuned")
+
+
+def _steps(progress: Any) -> Any:
+    """Training steps as progress of one stage."""
+    begun = False
+
+    def told(step: Any) -> None:
+        nonlocal begun
+        if not begun:
+            progress.stage("training", step.steps, "steps")
+            progress.advance(step.step - 1)
+            begun = True
+        progress.advance(1)
+
+    return told
+
+
+if __name__ == "__main__":
+    main()
