@@ -334,8 +334,8 @@ def needed_units(harm: Harm, margin: float, alpha: float) -> int | None:
         return None
     z, power = z_value(1 - 2 * alpha), z_value(2 * POWER - 1)
     if "might differ" in harm.method or "few" in harm.method:
-        # A bound from few or no events shrinks with 1 / n, not with its root.
-        factor = reach / distance
+        # A bound from few or no events shrinks with 1 / n, not with its root: at 0 of n it is 1 - alpha^(1/n).
+        factor = math.log1p(-reach) / math.log1p(-distance) if distance < reach < 1 else reach / distance
     else:
         factor = (reach / distance * (z + power) / z) ** 2
     needed = math.ceil(harm.n * factor)

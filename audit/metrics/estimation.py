@@ -1,15 +1,13 @@
 """One model's value with its interval: which formula is used when.
 
-=========================  =====================================================================
-rate, enough events        Wilson at effective n
-rate, few events           Clopper-Pearson at effective n; with clustered draws at the number of clusters
-mean or ratio, >= 30 cl.   studentised bootstrap over clusters, no narrower than Student's t at either end
-mean or ratio, < 30 cl.    Student's t over clusters, widened for skewness (Hall)
-mean near its bound        Clopper-Pearson on the range, at the number of clusters
-bounded, no variation      exact bound on the share of clusters that might differ
-score around 0, nearly all 0  exact shares of the range at the number of clusters
-one cluster, no unit       none
-=========================  =====================================================================
+* Rate, ten effective events or more: Wilson at effective n.
+* Rate, fewer: Clopper-Pearson at effective n; under five, where draws are clustered, at the number of clusters.
+* Mean or ratio, 30 clusters or more: studentised bootstrap over clusters, at each end no narrower than Student's t.
+* Mean or ratio, fewer clusters: Student's t over clusters, at each end no narrower than Hall's skewness-corrected t.
+* Bounded mean near its bound: Clopper-Pearson on the range, at the number of clusters.
+* Bounded mean without variation: exact bound on the share of clusters that might differ.
+* Score around 0 with fewer than five clusters off 0: exact shares that rise and fall.
+* One cluster or no unit: no interval.
 
 The choices were made by simulation: see ``docs/statistics.md``.
 """
@@ -27,7 +25,9 @@ from audit.metrics.estimate import Estimate
 from audit.metrics.units import Array, Statistic, Units, cluster_index, cluster_sums
 
 FEW = 5.0
-"""Effective events, n_eff p (1 - p), under which a rate's interval is made conservative."""
+"""Effective events, n_eff p (1 - p), under which spread is not trusted: n falls back to the number of clusters."""
+EXACT = 10.0
+"""Effective events under which a rate's interval is Clopper-Pearson's: by enumeration Wilson's covers from there on."""
 SMALL = 30
 """Clusters under which the bootstrap gives way to Student's t."""
 NO_VARIATION = 1e-24
@@ -155,9 +155,9 @@ def _rate(sets: _Sets, draws: int, level: float) -> tuple[Array, Array, Methods]
     repeated = total > clusters * (1 + 1e-9)
     df = np.where(repeated, intervals.variance_df(sets.influence, clusters), total - 1.0)
     n = intervals.effective_n(binary, sets.variance, total, df, level)
-    few = n * binary < FEW
+    few = n * binary < EXACT
     # With few events the design effect is a guess; the number of clusters is right even if draws agree entirely.
-    clustered = few & repeated
+    clustered = (n * binary < FEW) & repeated
     n = np.where(clustered, np.minimum(n, clusters), n)
     wilson, exact = intervals.wilson(share, n, level), intervals.clopper_pearson(share, n, level)
     method = np.where(few, "Clopper-Pearson at effective n (few events)", "Wilson at effective n").astype(object)

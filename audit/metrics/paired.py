@@ -1,13 +1,11 @@
 """Variant minus base on identical units: which formula is used when.
 
-================================  ==============================================================
-rate, enough discordant units     Tango's score interval at effective n
-rate, few discordant units        exact discordant shares, square-and-add; clustered draws at the clusters
-mean or ratio, >= 30 clusters     studentised bootstrap of both over the same clusters, at least Student's t
-mean or ratio, < 30 clusters      Student's t over per-cluster differences, widened for skewness (Hall)
-bounded mean, few differing       exact discordant shares on the range, at the number of clusters
-one cluster, no unit              none
-================================  ==============================================================
+* Rate, five effective discordant units or more: Tango's score interval at effective n.
+* Rate, fewer: exact discordant shares joined by square-and-add; clustered draws at the number of clusters.
+* Mean or ratio, 30 clusters or more: studentised bootstrap of both sides over the same clusters, no narrower than t.
+* Mean or ratio, fewer clusters: Student's t on clusters, no narrower than Hall's skewness-corrected t.
+* Bounded mean or ratio with fewer than five clusters that differ: exact shares of the range at the number of clusters.
+* Unbounded, fewer than five clusters that differ; one cluster; no unit: no interval.
 
 McNemar and sign-flip tests stand beside them. They test zero, not a margin, and decide nothing.
 """

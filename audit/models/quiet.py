@@ -16,7 +16,7 @@ def quiet() -> Iterator[None]:
 
     level, bars = transformers.logging.get_verbosity(), hints.is_progress_bar_enabled()
     transformers.logging.set_verbosity(logging.ERROR)
-    hints.disable_progress_bar()
+    hints.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         with warnings.catch_warnings():
             # peft 0.21 asks transformers 5.23 for an attribute by its old name.
@@ -25,4 +25,4 @@ def quiet() -> Iterator[None]:
     finally:
         transformers.logging.set_verbosity(level)
         if bars:
-            hints.enable_progress_bar()
+            hints.enable_progress_bar()  # type: ignore[no-untyped-call]

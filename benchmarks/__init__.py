@@ -1,0 +1,1 @@
+"""Measurements: timings and simulations, never tests."""
