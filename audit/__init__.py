@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from audit.comparison import compare
-    from audit.demo.show import demo
+    from audit.demonstration.show import demo
     from audit.errors import AuditError
-    from audit.finetune import finetune
+    from audit.finetuning import finetune
     from audit.loop import run
     from audit.metrics.estimate import Estimate
     from audit.models import load_model
@@ -42,8 +42,8 @@ _HOMES = {
     "Estimate": "audit.metrics.estimate",
     "Run": "audit.results",
     "compare": "audit.comparison",
-    "demo": "audit.demo.show",
-    "finetune": "audit.finetune",
+    "demo": "audit.demonstration.show",
+    "finetune": "audit.finetuning",
     "load_model": "audit.models",
     "rescore": "audit.rescoring",
     "run": "audit.loop",

@@ -18,9 +18,9 @@ NEURAL = {"torch", "transformers", "peft", "safetensors", "accelerate"}
 # From the top down. A module may import those of its own line and of the lines below.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("audit.cli",),
-    ("audit.demo",),
+    ("audit.demonstration",),
     ("reports",),
-    ("audit.comparison", "audit.verification", "audit.rescoring", "audit.finetune", "audit.catalogue", "audit.doctor"),
+    ("audit.comparison", "audit.verification", "audit.rescoring", "audit.finetuning", "audit.catalogue", "audit.doctor"),
     ("audit.gate", "audit.loop"),
     ("audit.summary", "audit.journal", "audit.results", "audit.models", "audit.scorers", "audit.metrics", "audit.plan",
      "audit.console"),
@@ -92,7 +92,7 @@ def test_imports_point_down(path: Path) -> None:
 
 
 def test_only_models_and_finetuning_know_torch() -> None:
-    allowed = ("audit.models", "audit.finetune", "audit.doctor")  # doctor reports the device
+    allowed = ("audit.models", "audit.finetuning", "audit.doctor")  # doctor reports the device
     found = {
         module(path): sorted({name.split(".")[0] for name in imports(path)} & NEURAL)
         for path in FILES

@@ -32,7 +32,7 @@ def test_the_wheel_holds_code_data_templates_and_adapters_and_no_tests(wheel):
         "audit/py.typed",
         "audit/cli.py",
         "audit/scorers/embedded_v1/weights.npz",
-        "audit/demo/adapters/stereotyping/adapter_model.safetensors",
+        "audit/demonstration/adapters/stereotyping/adapter_model.safetensors",
         "probes/data/identity-prompts.jsonl",
         "probes/template.toml",
         "reports/templates/report.html.j2",
