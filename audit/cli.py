@@ -44,7 +44,8 @@ def main() -> None:
     """Entry point: every error meant for a person is one line on stderr and an exit code."""
     debug = "--debug" in sys.argv
     words = [word for word in sys.argv[1:] if word != "--debug"]
-    # With one thread a core, a thread that spins at a barrier takes the core from the one it waits for as soon as anything
+    # With one thread a core, a thread that spins at a barrier takes the core from the one it waits for as soon as
+    # anything
     # else runs here: 2 to 4 times slower beside one other busy process. Must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Imported here although small: everything above must load before help can be shown.
@@ -334,7 +335,8 @@ def finetune(
     batch_size: Annotated[int, typer.Option("--batch-size", help="Records a step.")] = 16,
     max_length: Annotated[int, typer.Option("--max-length", help="Longest record, in tokens.")] = 512,
     target_modules: Annotated[
-        str | None, typer.Option("--target-modules", help="Layers to adapt, comma-separated; default queries and values.")
+        str | None,
+        typer.Option("--target-modules", help="Layers, comma-separated; default queries and values."),
     ] = None,
     end_of_text: Annotated[
         bool, typer.Option(help="Teach that a record's end is the end of the text; not for single sentences.")
@@ -351,7 +353,8 @@ def finetune(
     with watch(Console(stderr=True)) as progress:
         done = train(
             model, data=data, out=out, lora_rank=lora_rank, epochs=epochs, learning_rate=learning_rate,
-            batch_size=batch_size, max_length=max_length, target_modules=_names(target_modules), end_of_text=end_of_text,
+            batch_size=batch_size, max_length=max_length, target_modules=_names(target_modules),
+            end_of_text=end_of_text,
             seed=seed, offline=offline, progress=_steps(progress),
         )  # fmt: skip
     typer.echo(str(done))

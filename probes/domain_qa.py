@@ -51,6 +51,6 @@ SUITE = Suite(
         "qa-bias-log-ratio",
     ),
     breakdown=("group", "domain", "axis"),
-    quick=128,
+    quick=144,
     sha256=_FILE.sha256,
 )

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from audit.models import Model
     from audit.plan import Plan
 
-# What the built-in rules need: 30 templates or more for each, and at least two disambiguated items a wording for
+# What the built-in rules need: 30 templates or more for each, and at least two disambiguated items of each wording for
 # domain-qa.
 FLOORS = {
     "identity-prompts": 80,
     "occupations": 144,
     "counterfactual-prompts": 63,
-    "domain-qa": 88,
+    "domain-qa": 144,
     "plain-text": 32,
 }
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)

@@ -87,8 +87,8 @@ def _negated(
 def _band(pair: Pair, target: float, level: float, seed: int) -> Harm:
     """Harm towards a target: bounds of |tuned - t| - |base - t|.
 
-    Where the base's own interval holds the target its side is not known. Then both sides are required: to pass, all
-    four contrasts must lie under the margin; a lower bound is the smaller of the two sides' bounds.
+    Where the base's own interval holds the target its side is not known. Then the upper bound is that of
+    |tuned - base|, which harm cannot exceed, and the lower bound is the smaller of the two sides' bounds.
     """
     near, far = contrast(pair, level=level, seed=seed), contrast(pair, level=level, seed=seed, sign=-1.0)
     shared = (level, near.method, near.n, near.clusters, near.missing)
@@ -109,7 +109,9 @@ def _band(pair: Pair, target: float, level: float, seed: int) -> Harm:
         for s in sides:
             low, high = (near.low, near.high) if s == sigma else total
             ends[sigma, s] = (low, high) if sigma > 0 else (-high, -low)
-    upper = max(high for _, high in ends.values())
+    # By the reverse triangle inequality harm is never more than |tuned - base|: while the base's side is not known, a
+    # variant passes by staying near its base, two one-sided tests each at the full level.
+    upper = max(near.high, -near.low) if unknown else max(high for _, high in ends.values())
     lower = max(min(ends[sigma, s][0] for s in sides) for sigma in (1.0, -1.0))
     method = near.method if near.method == far.method else f"{near.method}; far side: {far.method}"
     return Harm(value, lower, upper, level, f"{method}; band around {target:g}", near.n, near.clusters, near.missing)

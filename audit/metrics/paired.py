@@ -4,7 +4,8 @@
 * Rate, fewer: exact discordant shares joined by square-and-add; clustered draws at the number of clusters.
 * Mean or ratio, 30 clusters or more: studentised bootstrap of both sides over the same clusters, no narrower than t.
 * Mean or ratio, fewer clusters: Student's t on clusters, no narrower than Hall's skewness-corrected t.
-* Bounded mean or ratio with fewer than five clusters that differ: exact shares of the range at the number of clusters.
+* Bounded, with fewer than five clusters that differ or fewer than three that carry a mean's difference: exact shares of
+  the range at the number of clusters.
 * Unbounded, fewer than five clusters that differ; one cluster; no unit: no interval.
 
 McNemar and sign-flip tests stand beside them. They test zero, not a margin, and decide nothing.
@@ -35,6 +36,8 @@ from audit.metrics.estimation import (
 from audit.metrics.units import Array, Statistic, Units, cluster_index, cluster_sums
 
 POWER = 0.8
+DIFFERING = 3.0
+"""Effective clusters that differ, (sum |d|)^2 / sum d^2, under which a bounded mean's spread is not trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,11 +299,15 @@ def difference_bounds(
 def _few_differ(
     base: tuple[Array, Array], tuned: tuple[Array, Array], statistic: Statistic, sign: float
 ) -> npt.NDArray[np.bool_]:
-    """Where most clusters are the same on both sides and fewer than five differ, shape (S,)."""
+    """Where fewer than five clusters differ and others are the same, or one or two carry the whole difference, (S,)."""
     before = base[0] if sign > 0 else reflect(base[0], base[1], statistic)
-    scale = 1e-12 * (1.0 + np.abs(before))
-    differing = ((np.abs(tuned[0] - before) > scale) | (tuned[1] != base[1])).sum(axis=1)
-    return np.asarray((differing < FEW) & (differing < base[0].shape[1]))
+    scale, move = 1e-12 * (1.0 + np.abs(before)), np.abs(tuned[0] - before)
+    differing = ((move > scale) | (tuned[1] != base[1])).sum(axis=1)
+    few = (differing < FEW) & (differing < base[0].shape[1])
+    if statistic.kind != "mean" or statistic.range is None:
+        return np.asarray(few)
+    square = (move**2).sum(axis=1)
+    return np.asarray(few | (move.sum(axis=1) ** 2 < DIFFERING * square))
 
 
 def _limits(limits: tuple[float, float], sign: float) -> tuple[float, float]:

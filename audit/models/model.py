@@ -18,7 +18,7 @@ from audit.models.loading import Source, fingerprint, load_weights, pick_device,
 from audit.models.precision import float32_matmuls
 from audit.models.quiet import quiet
 from audit.models.sampling import sample_keys
-from audit.models.scoring import score_batch
+from audit.models.scoring import Scored, score_batch
 from probes.suite import Decoding, Item
 
 # Padded tokens and rows of one batch. Measured on 2 cores with the embedded model; a GPU has room for many times that.
@@ -337,21 +337,23 @@ class Model:
         """
         pad = self.vocabulary.pad
         for batch in batches:
-            rows = [(entry.item, entry.first + offset) for entry in batch for offset in range(entry.count)]
-            encoded = [self.encode_choice(items[item].text, items[item].choices[choice]) for item, choice in rows]
-            names = [f"item {item}, choice {choice}" for item, choice in rows]
+            keys = [[(entry.item, entry.first + offset) for offset in range(entry.count)] for entry in batch]
+            rows = [
+                [
+                    Scored(
+                        *self.encode_choice(items[item].text, items[item].choices[choice]),
+                        f"item {item}, choice {choice}",
+                    )
+                    for item, choice in part
+                ]
+                for part in keys
+            ]
             with self.weights.active(self._adapter) as module:
-                sums = score_batch(
-                    module,
-                    pad,
-                    [ids for ids, _ in encoded],
-                    [count for _, count in encoded],
-                    names,
-                    self.weights.device,
-                )
+                sums = iter(score_batch(module, pad, rows, self.weights.device))
             yield [
-                Likelihood(item, choice, total, count)
-                for (item, choice), (_, count), total in zip(rows, encoded, sums, strict=True)
+                Likelihood(item, choice, next(sums), row.count)
+                for part, scored in zip(keys, rows, strict=True)
+                for (item, choice), row in zip(part, scored, strict=True)
             ]
 
 

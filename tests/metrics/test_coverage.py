@@ -127,6 +127,16 @@ def test_paired_means_of_maxima(clusters):
     assert held(ends, 0.0) >= FLOOR - SLACK
 
 
+@pytest.mark.parametrize("clusters", [6, 10, 20])
+def test_a_difference_that_one_or_two_clusters_carry(clusters):
+    rng = np.random.default_rng([8, clusters])
+    base, tuned = rng.beta(0.02, 0.98, (SETS, clusters)), rng.beta(0.1, 0.9, (SETS, clusters))
+    move, weight = tuned - base, np.ones_like(base)
+    moves = (np.maximum(move, 0).sum(axis=1), np.maximum(-move, 0).sum(axis=1))
+    ends = paired.difference_bounds((base, weight), (tuned, weight), moves, SHARE_MEAN, 1, 0.95)
+    assert held(ends, 0.08) >= FLOOR - SLACK
+
+
 def test_plain_formulas_would_not_do():
     """What the guards are for: the textbook interval misses where ours holds."""
     rng = np.random.default_rng(7)

@@ -69,6 +69,18 @@ def test_a_base_on_the_target_has_harm_on_either_side():
     assert same.low < 0 < same.high < 0.15
 
 
+def test_a_variant_that_stays_at_its_base_passes_although_the_bases_side_is_unknown():
+    """Harm is never more than the distance from the base, which pairing knows far better than the distance from t."""
+    base = units(noise(0.1, spread=2.0))
+    tuned = units(base.columns[:, 0] + noise(0.0, spread=0.02, seed=1))
+    own = estimate(base, 0.9)
+    assert own.low < 0 < own.high and own.high - own.low > 0.5
+    found = paired_harm(pair_units(base, tuned), "target", 0.0, **ALPHAS)[0]
+    assert found.high < 0.01
+    moved = units(base.columns[:, 0] + noise(1.0, spread=0.02, seed=1))
+    assert paired_harm(pair_units(base, moved), "target", 0.0, **ALPHAS)[0].high > 0.9
+
+
 def test_other_targets_shift_the_band():
     rng = np.random.default_rng(2)
     base, tuned = (units((rng.random(400) < p).astype(float), RATE) for p in (0.6, 0.85))

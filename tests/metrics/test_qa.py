@@ -117,7 +117,7 @@ def test_an_item_without_its_fields_is_refused_by_name(scored, biased):
         qa.accuracy_units([answer])
 
 
-@pytest.mark.skipif("SLM_AUDIT_DATA" not in os.environ, reason="the data folder is not beside the checkout")
+@pytest.mark.skipif("SLM_AUDIT_DATA" not in os.environ, reason="SLM_AUDIT_DATA is not set")
 def test_all_published_oracle_rows():
     path = Path(os.environ["SLM_AUDIT_DATA"]).parent / "oracles" / "bbq_unifiedqa.json"
     if not path.exists():

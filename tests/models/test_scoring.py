@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from audit.errors import ContextLengthError, NonFiniteError
-from audit.models import Model, load_model
+from audit.models import Model, load_model, scoring
 from probes.suite import Item
 
 ITEMS = {
@@ -35,14 +35,27 @@ def by_hand(model: Model, text: str, choice: str) -> tuple[float, int]:
     return sum(logprobs[at - 1, whole[at]].item() for at in range(first, len(whole))), len(whole) - first
 
 
+@pytest.mark.parametrize("share", [0.0, 2.0], ids=["shared contexts", "plain"])
 @pytest.mark.parametrize("rows", [None, 3, 1])
-def test_batches_equal_a_straight_loop(tiny, rows):
+def test_batches_equal_a_straight_loop(tiny, rows, share, monkeypatch):
+    """Both paths; a threshold of 0 shares every context there is, one of 2 shares none."""
+    monkeypatch.setattr(scoring, "_WORTH_SHARING", share)
     found = score(tiny, rows=rows)
     assert len(found) == 9
     for (item, choice), one in found.items():
         total, tokens = by_hand(tiny, ITEMS[item].text, ITEMS[item].choices[choice])
         assert one.tokens == tokens
         assert one.logprob == pytest.approx(total, rel=1e-5, abs=1e-6)
+
+
+def test_long_contexts_are_computed_once(tiny, monkeypatch):
+    seen = []
+    monkeypatch.setattr(scoring, "_score_plain", lambda *given: seen.append("plain"))
+    item = Item("q", "People in the city like to walk in the park on Sundays. Who?", "t", choices=(" The nurse", " A"))
+    found = score(tiny, {"q": item})
+    assert not seen
+    for choice in (0, 1):
+        assert found["q", choice].logprob == pytest.approx(by_hand(tiny, item.text, item.choices[choice])[0], rel=1e-5)
 
 
 def test_a_single_token_without_context_has_no_probability(tiny):
