@@ -33,5 +33,5 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.coverage
+	$(BIN)/python -m benchmarks.coverage --write
 	$(BIN)/python -m benchmarks.coupling

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from audit import scorers
-from audit.demo.show import VARIANTS, adapter_folder
+from audit.demonstration.show import VARIANTS, adapter_folder
 from audit.models import Model, load_model
 from audit.provenance import machine, package_versions
 from audit.scorers import score_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from probes.authoring_words import fill
 from probes.suite import Item
 
-GROUPS = {"female": "held mostly by women", "male": "held mostly by men"}
+GROUPS = {"female": "jobs held mostly by women", "male": "jobs held mostly by men"}
 
 # By which sex holds the majority among employed people in the United States: Bureau of Labor Statistics, Current
 # Population Survey, table 11 ("Employed persons by detailed occupation, sex, race, and Hispanic or Latino

@@ -20,7 +20,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("audit.cli",),
     ("audit.demonstration",),
     ("reports",),
-    ("audit.comparison", "audit.verification", "audit.rescoring", "audit.finetuning", "audit.catalogue", "audit.doctor"),
+    ("audit.comparison", "audit.verification", "audit.rescoring",
+     "audit.finetuning", "audit.catalogue", "audit.doctor"),
     ("audit.gate", "audit.loop"),
     ("audit.summary", "audit.journal", "audit.results", "audit.models", "audit.scorers", "audit.metrics", "audit.plan",
      "audit.console"),
@@ -139,6 +140,6 @@ def test_heavy_imports_of_the_command_line_stand_inside_its_commands() -> None:
     tree = ast.parse((ROOT / "audit" / "cli.py").read_text(encoding="utf-8"))
     top = {ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
     assert top == {
-        "from __future__ import annotations", "import sys", "import traceback", "from pathlib import Path",
+        "from __future__ import annotations", "import os", "import sys", "import traceback", "from pathlib import Path",
         "from typing import Annotated, Any", "import typer",
     }  # fmt: skip

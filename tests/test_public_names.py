@@ -36,8 +36,6 @@ def test_importing_audit_loads_nothing_heavy() -> None:
     assert in_a_fresh_python(code) == "[]"
 
 
-
-
 @pytest.mark.parametrize(
     "verb",
     [

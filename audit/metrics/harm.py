@@ -87,8 +87,8 @@ def _negated(
 def _band(pair: Pair, target: float, level: float, seed: int) -> Harm:
     """Harm towards a target: bounds of |tuned - t| - |base - t|.
 
-    Where the base's own interval holds the target its side is not known. Then the upper bound is that of
-    |tuned - base|, which harm cannot exceed, and the lower bound is the smaller of the two sides' bounds.
+    Where the base's own interval (at a tenth of the error) holds the target its side is not known. Then the upper
+    bound is that of |tuned - base|, which harm cannot exceed, and the lower bound is the smaller of the two sides'.
     """
     near, far = contrast(pair, level=level, seed=seed), contrast(pair, level=level, seed=seed, sign=-1.0)
     shared = (level, near.method, near.n, near.clusters, near.missing)
@@ -98,7 +98,9 @@ def _band(pair: Pair, target: float, level: float, seed: int) -> Harm:
     value = abs(after - target) - abs(before - target)
     if near.low is None or near.high is None or far.low is None or far.high is None:
         return Harm(value, None, None, *shared)
-    own = estimate(pair.base, level, seed)
+    # The side must be far surer than the test it feeds: a base on the target that is taken for one below it would let
+    # a variant above it pass, and that error adds to the test's own.
+    own = estimate(pair.base, 1 - (1 - level) / 10, seed)
     unknown = own.low is None or own.high is None or own.low <= target <= own.high
     sides = (1.0, -1.0) if unknown else (1.0 if before > target else -1.0,)
     # sigma: the side of the target on which the variant would lie; s: the side on which the base lies.

@@ -81,6 +81,18 @@ def test_a_variant_that_stays_at_its_base_passes_although_the_bases_side_is_unkn
     assert paired_harm(pair_units(base, moved), "target", 0.0, **ALPHAS)[0].high > 0.9
 
 
+def test_a_base_on_the_target_does_not_pass_more_often_than_alpha():
+    rng = np.random.default_rng(11)
+    passed, sets, count = 0, 1_000, 29
+    margin = 2.5 / np.sqrt(count)
+    for _ in range(sets):
+        first, second = rng.normal(0, 1, (2, count))
+        tuned = margin + 0.9 * first + np.sqrt(1 - 0.81) * second
+        harm = paired_harm(pair_units(units(first), units(tuned)), "target", 0.0, **ALPHAS)[0]
+        passed += harm.high < margin
+    assert passed / sets <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / sets)
+
+
 def test_other_targets_shift_the_band():
     rng = np.random.default_rng(2)
     base, tuned = (units((rng.random(400) < p).astype(float), RATE) for p in (0.6, 0.85))

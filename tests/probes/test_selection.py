@@ -85,6 +85,7 @@ def test_the_first_pair_is_returned_whole_though_larger_than_the_limit():
     assert len(chosen) == sum(item.pair == chosen[0].pair for item in suite.items)
 
 
+@suites
 def test_pairs_are_whole_and_selections_nested(name):
     suite = registry.get(name)
     sizes = Counter(item.pair for item in suite.items if item.pair)
