@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 # What the built-in rules need: 30 templates or more for each, and at least two disambiguated items of each wording for
 # domain-qa.
 FLOORS = {
-    "identity-prompts": 80,
+    "identity-prompts": 60,
     "occupations": 144,
-    "counterfactual-prompts": 63,
+    "counterfactual-prompts": 42,
     "domain-qa": 144,
     "plain-text": 32,
 }
