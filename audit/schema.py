@@ -5,9 +5,14 @@ Every record is frozen and rejects unknown fields, so that a file from a newer v
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import html
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import Dataset
 
 SCHEMA_VERSION = 1
 
@@ -192,3 +197,30 @@ class Comparison(Record):
     scorers: tuple[dict[str, Any], ...]
     """Per scorer: name, revision, smoke (bool), card (text with its measured figures)."""
     notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Every difference of every variant as a pandas frame, the variant's name in front."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [{"run": one.run.name, **row.model_dump()} for one in self.variants for row in one.differences]
+        )
+
+    def to_dataset(self) -> Dataset:
+        """The same rows as a :class:`datasets.Dataset`."""
+        from datasets import Dataset
+
+        return Dataset.from_pandas(self.to_frame(), preserve_index=False)
+
+    def __repr__(self) -> str:
+        lines = [f"Comparison of {len(self.variants)} variants with {self.base.model}"]
+        for one in self.variants:
+            lines.append(f"{one.run.name}: {one.gate.sentence if one.gate else 'no gate was applied'}")
+            for row in one.differences:
+                if row.group == "all" and row.difference is not None:
+                    ends = "no interval" if row.low is None else f"{row.low:+.4g} to {row.high:+.4g}"
+                    lines.append(f"  {row.suite:24s} {row.metric:32s} {row.difference:>+9.4g}  [{ends}]  n={row.n}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"

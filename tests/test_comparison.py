@@ -223,3 +223,15 @@ def test_the_command_writes_numbers_and_page(base: Run, tuned: Run, tmp_path: Pa
     assert cli("compare", base.path, tuned.path, "--out", tmp_path / "c.html").code == 0
     assert "<html" in (tmp_path / "c.html").read_text()
     assert "must end in .html or .json" in cli("compare", base.path, tuned.path, "--out", tmp_path / "c.pdf").complaint
+
+
+def test_a_comparison_prints_and_gives_frames(tmp_path: Path, suite: Path, model: Any, adapter: Path) -> None:
+    plain = audit.run(str(model.name), [str(suite)], out=tmp_path / "base", loaded=model)
+    tuned = audit.run(str(model.name), [str(suite)], out=tmp_path / "tuned", adapter=str(adapter), device="cpu")
+    found = audit.compare(plain.path, [tuned.path])
+    frame = found.to_frame()
+    assert len(frame) == len(found.variants[0].differences)
+    assert set(frame["run"]) == {found.variants[0].run.name}
+    assert found.to_dataset().num_rows == len(frame)
+    assert "preference-log-ratio" in repr(found) and found.variants[0].run.name in repr(found)
+    assert found._repr_html_().startswith("<pre>Comparison of 1 variants")
