@@ -160,14 +160,15 @@ def test_another_revision_of_a_scorer_is_noted_and_decides_nothing(base: Run, tu
     def newer(record: dict[str, Any]) -> None:
         record["scorers"][0]["revision"] = "new"
 
-    rules = [Rule("tiny-talk", "toxic-fraction", 0.9, "test")]
+    rules = [Rule("tiny-talk", "toxic-fraction", 0.9, "test", kind=kind) for kind in ("non-inferiority", "absolute")]
     found = audit.compare(base, [altered(tuned, tmp_path / "run", newer)], rules=rules).variants[0]
     assert any(
         "tiny-talk/toxic-fraction is not compared: scorer embedded has another rev" in note for note in found.notes
     )
     assert {row.metric for row in found.differences} & {"toxic-fraction", "counterfactual-toxicity-gap"} == set()
     assert {row.metric for row in found.differences} >= {"degeneration-rate", "preference-log-ratio"}
-    assert found.gate is not None and found.gate.verdict == "incomplete"
+    assert found.gate is not None
+    assert [rule.verdict for rule in found.gate.rules] == ["incomplete", "incomplete"]
 
 
 def test_a_scorer_of_one_run_only_is_noted(base: Run, tuned: Run, tmp_path: Path) -> None:

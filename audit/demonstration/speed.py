@@ -60,7 +60,9 @@ def measure(model: Model, chosen: Sequence[Chosen]) -> Speed:
 
 
 def _scored_tokens(model: Model, text: str, choices: Sequence[str]) -> int:
-    return sum(len(model.encode_choice(text, choice)[0]) for choice in choices)
+    """Tokens that go through the model: a context shared by several choices counts once."""
+    first, *others = (model.encode_choice(text, choice) for choice in choices)
+    return len(first[0]) + sum(count for _, count in others)
 
 
 def seconds(model: Model, chosen: Sequence[Chosen], speed: Speed) -> float:
