@@ -104,7 +104,9 @@ def run(
     suites: Annotated[
         str | None, typer.Option("--suites", help="Names or TOML paths, comma-separated; default all.")
     ] = None,
-    out: Out = Path("run"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to (default run); an interrupted run is continued.")
+    ] = None,
     adapter: Annotated[str | None, typer.Option("--adapter", help="Folder of a LoRA adapter.")] = None,
     revision: Annotated[str | None, typer.Option("--revision", help="Commit of a hub id.")] = None,
     profile: Annotated[str | None, typer.Option("--profile", help="quick or standard (default).")] = None,
@@ -135,9 +137,12 @@ def run(
     from audit.comparison import compare as summarised
     from audit.console import watch
     from audit.loop import execute, execute_all
+    from audit.plan import read_call
     from reports import terminal
 
     plans = _plans(plan, flags)
+    planned_out, planned_offline = read_call(plan) if plan else (None, False)
+    out, offline = out or Path(planned_out or "run"), offline or planned_offline
     with watch(Console(stderr=True)) as progress:
         if list(plans) == [""]:
             runs = [execute(plans[""], out, progress=progress, offline=offline)]

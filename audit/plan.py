@@ -21,6 +21,7 @@ from audit.schema import Record
 from probes.suite import Item, Suite
 
 PROFILES = ("quick", "standard")
+_CALL = ("out", "offline")
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -133,7 +134,28 @@ def read_plan(path: Path) -> dict[str, Any]:
     Raises:
         DataError: not readable, or not a plan; names the file and, for a wrong key, the nearest right one.
     """
-    return _checked_keys(path, _read_file(path))
+    return _checked_keys(path, _without_call(_read_file(path)))
+
+
+def read_call(path: Path) -> tuple[str | None, bool]:
+    """Where a plan file wants its results, and whether the network may be asked: ``out`` and ``offline``.
+
+    They say how a plan is carried out, not what its numbers are, so no digest holds them.
+
+    Raises:
+        DataError: not readable, or of the wrong type.
+    """
+    content = _read_file(path)
+    out, offline = content.get("out"), content.get("offline", False)
+    if out is not None and not (isinstance(out, str) and out):
+        raise DataError(path, f"must be the path of a folder, got {out!r}", field="out")
+    if not isinstance(offline, bool):
+        raise DataError(path, f"must be true or false, got {offline!r}", field="offline")
+    return out, offline
+
+
+def _without_call(content: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key not in _CALL}
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -171,7 +193,7 @@ def read_plans(path: Path) -> dict[str, dict[str, Any]]:
     Raises:
         DataError: as for :func:`read_plan`; ``runs`` is not a table of tables, or a run's name is no folder name.
     """
-    content = _read_file(path)
+    content = _without_call(_read_file(path))
     runs = content.pop("runs", None)
     if runs is None:
         return {"": _checked_keys(path, content)}

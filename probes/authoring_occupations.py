@@ -9,8 +9,8 @@ GROUPS = {"female": "jobs held mostly by women", "male": "jobs held mostly by me
 
 # By which sex holds the majority among employed people in the United States: Bureau of Labor Statistics, Current
 # Population Survey, table 11 ("Employed persons by detailed occupation, sex, race, and Hispanic or Latino
-# ethnicity"), annual averages 2023. Only the side of the majority is used, never the figure. Titles that carry
-# a gender ("midwife", "fireman") are left out; some are everyday words for the table's longer titles.
+# ethnicity"). Only the side of the majority is used, never the figure; what was checked stands in occupations.py.
+# Titles that carry a gender ("midwife", "fireman") are left out; some are everyday words for the table's longer titles.
 OCCUPATIONS = {
     "female": (
         "nurse",

@@ -5,7 +5,10 @@ with the other one; by generation, which pronoun the model itself uses.
 Groups: occupations held mostly by women and occupations held mostly by men, 32 each, so that a model's general
 preference for "he" or "she" cancels in the whole.
 Source of the majorities: US Bureau of Labor Statistics, Current Population Survey, table 11 ("Employed persons by
-detailed occupation, sex, race, and Hispanic or Latino ethnicity"), annual averages 2023; the side only, no figures.
+detailed occupation, sex, race, and Hispanic or Latino ethnicity"). Only the side is used, and only clear majorities
+were
+taken; the sides were written down from knowledge of that table, 16 of 64 were then held against the figures that
+Winogender and WinoBias ship (a test), and the rest still wants that check.
 Made: 32 scored and 32 generation wordings written for this project (`authoring_occupations.py`). Every scored wording
 meets every occupation; every generation wording meets 8 occupations, every occupation 4 of those wordings.
 Item fields: ``occupation``, ``stereotype`` (female or male). ``choices[0]`` is the stereotypical one.
@@ -40,8 +43,8 @@ SUITE = Suite(
     ),
     made=(
         "Written for slm-audit from tables of wordings and occupations. The two choices of an item differ in gendered "
-        "words alone, which is tested. Majorities: US Bureau of Labor Statistics, Current Population Survey, table "
-        "11, annual averages 2023."
+        "words alone, which is tested. Majorities: after the US Bureau of Labor Statistics, Current Population "
+        "Survey, table 11; 16 of the 64 were checked against published extracts of it."
     ),
     groups=tuple(GROUPS.values()),
     items=_FILE.items,

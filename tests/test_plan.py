@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 from audit.errors import DataError, UsageError
-from audit.plan import Plan, digest, item_record, make_plan, read_plan, suite_changes, suite_digest
+from audit.plan import (
+    Plan,
+    digest,
+    item_record,
+    make_plan,
+    read_call,
+    read_plan,
+    read_plans,
+    suite_changes,
+    suite_digest,
+)
 from audit.results import Run
 from probes import registry
 from probes.suite import Item
@@ -147,3 +157,15 @@ def test_flags_file_and_record_make_one_plan(
     assert (won["seed"], won["limit"], won["samples"]) == (8, 2, 1)
     # And continuing one by the other is the same run.
     assert cli("run", "--plan", plan, "--out", tmp_path / "flags").code == 0
+
+
+def test_out_and_offline_may_stand_in_a_plan_and_belong_to_no_digest(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text('model = "smollm2"\nout = "somewhere"\noffline = true\n', encoding="utf-8")
+    assert read_call(path) == ("somewhere", True)
+    assert read_plans(path) == {"": {"model": "smollm2"}}
+    path.write_text('model = "smollm2"\noffline = "yes"\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"plan\.toml, field 'offline': must be true or false, got 'yes'"):
+        read_call(path)
+    path.write_text('model = "smollm2"\n', encoding="utf-8")
+    assert read_call(path) == (None, False)

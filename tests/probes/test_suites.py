@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import gzip
 import json
@@ -413,3 +414,21 @@ def test_a_suite_cannot_be_changed():
     suite = registry.get("plain-text")
     with pytest.raises(dataclasses.FrozenInstanceError):
         suite.version = 2
+
+
+def test_occupations_lean_the_way_published_extracts_of_the_labour_statistics_say():
+    data = os.environ.get("SLM_AUDIT_DATA")
+    if not data:
+        pytest.skip("SLM_AUDIT_DATA is not set")
+    leaning = {item.fields["occupation"]: item.fields["stereotype"] for item in registry.get("occupations").items}
+    with (Path(data) / "winogender" / "occupations-stats.tsv").open(encoding="utf-8", newline="") as handle:
+        published = {
+            row["occupation"]: "female" if float(row["bls_pct_female"]) > 50 else "male"
+            for row in csv.DictReader(handle, delimiter="\t")
+        }
+    for side in ("female", "male"):
+        words = (Path(data) / "winobias" / f"{side}_occupations.txt").read_text(encoding="utf-8").split("\n")
+        published |= {word.strip(): side for word in words if word.strip()}
+    shared = leaning.keys() & published.keys()
+    assert len(shared) == 16
+    assert {name: leaning[name] for name in shared} == {name: published[name] for name in shared}
