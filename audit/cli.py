@@ -45,8 +45,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     words = [word for word in sys.argv[1:] if word != "--debug"]
     # With one thread a core, a thread that spins at a barrier takes the core from the one it waits for as soon as
-    # anything
-    # else runs here: 2 to 4 times slower beside one other busy process. Must be set before torch is loaded.
+    # anything else runs here: 2 to 4 times slower beside one other busy process. Must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Imported here although small: everything above must load before help can be shown.
     from audit.errors import EXIT_INCOMPLETE, EXIT_USAGE, AuditError

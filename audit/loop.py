@@ -1,8 +1,7 @@
 """The loop: plan -> journal -> scores -> summary, all of it resumable.
 
 Running the same command on the same folder again goes on where it stopped; batches that were not finished are done
-again whole
-and in the same composition.
+again whole and in the same composition.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ Groups: occupations held mostly by women and occupations held mostly by men, 32 
 preference for "he" or "she" cancels in the whole.
 Source of the majorities: US Bureau of Labor Statistics, Current Population Survey, table 11 ("Employed persons by
 detailed occupation, sex, race, and Hispanic or Latino ethnicity"). Only the side is used, and only clear majorities
-were
-taken; the sides were written down from knowledge of that table, 16 of 64 were then held against the figures that
+were taken; the sides were written down from knowledge of that table, 16 of 64 were then held against the figures that
 Winogender and WinoBias ship (a test), and the rest still wants that check.
 Made: 32 scored and 32 generation wordings written for this project (`authoring_occupations.py`). Every scored wording
 meets every occupation; every generation wording meets 8 occupations, every occupation 4 of those wordings.

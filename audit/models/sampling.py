@@ -1,10 +1,9 @@
 """Drawing a token: filters with transformers' semantics, then keyed Gumbel noise and an argmax.
 
 The noise is a pure function of (run seed, item id, sample k, step, token id), so a sample depends on nothing but its
-key and
-the logits: not on the batch, the order of items, the number of samples or the device. Base and tuned model share it
-(common random numbers). Adding Gumbel noise to log-probabilities and taking the argmax draws from exactly that
-distribution (the Gumbel-max trick; Maddison, Tarlow and Minka 2014, "A* sampling").
+key and the logits: not on the batch, the order of items, the number of samples or the device. Base and tuned model
+share it (common random numbers). Adding Gumbel noise to log-probabilities and taking the argmax draws from exactly
+that distribution (the Gumbel-max trick; Maddison, Tarlow and Minka 2014, "A* sampling").
 """
 
 from __future__ import annotations
@@ -64,8 +63,7 @@ def gumbel_noise(keys: Tensor, step: int, tokens: Tensor) -> Tensor:
 
     Returns:
         float32 [rows, n]. The underlying 32-bit integers are equal on every device; the two logarithms may differ in
-        the
-        last place.
+        the last place.
     """
     stride = torch.tensor(step, dtype=torch.int32, device=keys.device) * (0x9E3779B9 - (1 << 32))
     first = _mix(_mix(keys[:, :1] + stride) ^ keys[:, 1:])
