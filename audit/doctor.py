@@ -33,6 +33,7 @@ def examine() -> dict[str, Any]:
         "cache disk free": _disk(),
         "hub offline": os.environ.get("HF_HUB_OFFLINE", "0") not in ("0", ""),
         "embedded model": _embedded(),
+        "to fetch": "nothing for built-in suites and scorers; hub models when first used (never with --offline)",
     }
     return found | provenance.package_versions() | provenance.machine()
 

@@ -1,9 +1,9 @@
 """Log-likelihoods of continuations.
 
 A row is context + continuation. The plain path pads rows on the left, so that all continuations end in the last column
-and only the columns that predict them need logits. Where the choices of an item share a long context, it is computed once:
-its keys and values are kept, and the choices, padded on the right, attend to them. The softmax is over the whole output
-layer, as the model was trained; ids that the tokenizer lacks are part of it.
+and only the columns that predict them need logits. Where the choices of an item share a long context, it is computed
+once: its keys and values are kept, and the choices, padded on the right, attend to them. The softmax is over the whole
+output layer, as the model was trained; ids that the tokenizer lacks are part of it.
 """
 
 from __future__ import annotations
