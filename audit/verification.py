@@ -38,7 +38,8 @@ def verify(path: str | Path) -> list[str]:
             problems.append(str(error))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problems.append(f"{check.__name__.strip('_')} cannot be read: {type(error).__name__}: {error}")
-    return problems
+    # One damaged file spoils several checks; it is named once.
+    return list(dict.fromkeys(problems))
 
 
 def _items(run: Run) -> list[str]:
