@@ -21,9 +21,12 @@ from audit.models.sampling import sample_keys
 from audit.models.scoring import Scored, score_batch
 from probes.suite import Decoding, Item
 
-# Padded tokens and rows of one batch. Measured on 2 cores with the embedded model; a GPU has room for many times that.
+# Padded tokens and rows of one batch. On a CPU measured on 2 cores with the embedded model; on a GPU the tokens follow
+# from the memory that is free when a run is planned, up to the most that was tried.
 _TOKEN_BUDGET = {"cpu": 4096, "cuda": 65536}
 _MAX_ROWS = {"cpu": 64, "cuda": 1024}
+# Share of the free memory that keys, values and logits of a batch may take: the rest is for activations and copies.
+_MEMORY_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,21 @@ class Model:
 
     def _compose(self, works: Sequence[Work], max_rows: int | None) -> list[tuple[Entry, ...]]:
         kind = self.weights.device.type if self.weights.device.type in _TOKEN_BUDGET else "cpu"
-        return compose(works, token_budget=_TOKEN_BUDGET[kind], max_rows=max_rows or _MAX_ROWS[kind])
+        budget = _TOKEN_BUDGET[kind]
+        if kind == "cuda":
+            free = torch.cuda.mem_get_info(self.weights.device)[0]
+            budget = max(1, min(budget, int(_MEMORY_SHARE * free / self.bytes_per_token)))
+        return compose(works, token_budget=budget, max_rows=max_rows or _MAX_ROWS[kind])
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Memory that a token of a batch takes: its keys and values in every layer, and twice its logits."""
+        config = self.module.config.get_text_config()
+        heads = config.num_attention_heads
+        shared = getattr(config, "num_key_value_heads", None) or heads
+        width = (getattr(config, "head_dim", None) or config.hidden_size // heads) * shared
+        size = self.module.dtype.itemsize
+        return int(2 * config.num_hidden_layers * width * size + 2 * config.vocab_size * size)
 
     def _check_length(self, item: Item, length: int) -> None:
         if length > self.context_length:
