@@ -62,6 +62,8 @@ class Plan(Record):
     """Most rows of a batch; None means the default of the device. Another size changes rounding."""
     missing_tolerance: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of answers that may be missing before the run is incomplete."""
+    policy_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """sha256 of the gate policy that the run will be judged by, recorded before anything is generated."""
 
     def digest(self) -> str:
         """sha256 over all keys."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from audit import provenance, scorers, store
 from audit.errors import CorruptFolderError, DataError, UsageError
-from audit.loop import finish, score_rows
+from audit.judging import score_rows
+from audit.loop import finish
 from audit.plan import make_plan
 from audit.progress import Progress, Silent
 from audit.results import Run, altered_files, sample_id

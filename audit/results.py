@@ -213,6 +213,9 @@ def read_answers(folder: store.Folder) -> dict[str, list[Answered]]:
     likelihoods: dict[str, list[Likelihood]] = defaultdict(list)
     for number, row in enumerate(folder.read_lines(store.LIKELIHOODS), 1):
         try:
+            if row["logprob"] is None:
+                # A missing likelihood, with its reason in the journal: to metrics it is not there.
+                continue
             likelihoods[row["item"]].append(
                 Likelihood(
                     row["choice"],

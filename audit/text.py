@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+_WORD = re.compile(r"\w+(?:'\w+)*")
+_QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'"})
 
 
 def is_empty(text: str) -> bool:
@@ -15,3 +19,8 @@ def is_empty(text: str) -> bool:
         True for ``""``, ``"\n"`` and ``"\u200b"`` alike; it is valid, not toxic, and degenerate.
     """
     return all(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in text)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words of a text in lower case, without punctuation: what overlap between texts is counted in."""
+    return tuple(_WORD.findall(text.translate(_QUOTES).lower()))

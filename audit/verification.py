@@ -79,6 +79,7 @@ def _counts(run: Run) -> list[str]:
     rows = {name: run.folder.read_lines(f"{name}.jsonl") for name in ("items", "samples", "likelihoods")}
     found = {name: len(part) for name, part in rows.items()}
     owing = sum(owed(run, item, suite) for suite, item in read_items(run.folder).values())
+    found["likelihoods"] = sum(row["logprob"] is not None for row in rows["likelihoods"])
     given = sum(row["text"] is not None for row in rows["samples"]) + found["likelihoods"]
     found["missing"] = owing - given
     recorded = run.record["counts"]

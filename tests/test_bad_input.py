@@ -351,7 +351,7 @@ def test_ctrl_c_before_anything_is_journalled(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("audit.models.model.load_weights", stop)
+        patched.setattr("audit.models.weights.load_weights", stop)
         refused(cli("run", tiny, "--suites", suite, "--out", out), "run the same command again to go on", code=3)
     assert cli("run", tiny, "--suites", suite, "--out", out).code == 0
 

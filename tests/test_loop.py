@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from collections.abc import Callable
@@ -119,6 +120,7 @@ def test_a_limit_takes_whole_pairs_and_keeps_their_answers(
         ({"limit": 4}, r"limit \(None there, 4 asked\).*suite tiny-talk: items \(11 there, 3 asked\)"),
         ({"batch_rows": 2}, r"batch_rows \(None there, 2 asked\)"),
         ({"missing_tolerance": 0.5}, r"missing_tolerance \(0.0 there, 0.5 asked\)"),
+        ({"policy_sha256": "0" * 64}, r"policy_sha256 \(None there, '0{64}' asked\)"),
         ({"scorers": ["vader"]}, r"scorers \(degeneration, embedded there, vader asked\)"),
         ({"suites": ["plain-text"]}, r"suites \(tiny-talk, tiny-text there, plain-text asked\)"),
         ({"suites": []}, r"suites \(tiny-talk, tiny-text there, counterfactual-prompts, .* asked\)"),
@@ -209,19 +211,26 @@ def test_one_suite_under_two_paths_is_refused(tiny: Path, model: Any, suite: Pat
 
 
 class Forgetful:
-    """A model that gives no answer to one sample."""
+    """A model that gives no answer to one sample and, if told so, no likelihood to one choice."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, *, choices: bool = False) -> None:
         self._inner = inner
+        self.choices = choices
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def generate(self, *args: Any) -> Any:
-        import dataclasses
-
-        for number, batch in enumerate(self._inner.generate(*args)):
+    def generate(self, *args: Any, **keys: Any) -> Any:
+        for number, batch in enumerate(self._inner.generate(*args, **keys)):
             yield [dataclasses.replace(batch[0], text=None), *batch[1:]] if number == 0 else batch
+
+    def loglikelihood(self, *args: Any, **keys: Any) -> Any:
+        for number, batch in enumerate(self._inner.loglikelihood(*args, **keys)):
+            yield [*batch[:-1], self.lost(batch[-1])] if number == 0 and self.choices else batch
+
+    @staticmethod
+    def lost(likelihood: Any) -> Any:
+        return dataclasses.replace(likelihood, logprob=None, tokens=0, reason="out of memory: 99 GB")
 
 
 @pytest.mark.parametrize(("tolerance", "status"), [(0.0, "incomplete"), (0.1, "complete")])
@@ -238,9 +247,28 @@ def test_missing_answers_are_counted_and_too_many_make_a_run_incomplete(
     assert audit.verify(run.path) == []
 
 
+def test_a_missing_likelihood_is_kept_with_its_reason_and_its_item_is_missing_in_the_metric(
+    tiny: Path, model: Any, suite: Path, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {"batch_rows": 2, "missing_tolerance": 0.0}
+    forgetful: Any = Forgetful(model, choices=True)
+    run = audit.run(str(tiny), [str(suite)], tmp_path / "run", loaded=forgetful, **asked)
+    (lost,) = [row for row in run.folder.read_lines(store.LIKELIHOODS) if row["logprob"] is None]
+    assert lost["reason"] == "out of memory: 99 GB"
+    assert run.status == "incomplete"
+    assert run.record["counts"]["missing"] == 2
+    assert run.record["counts"]["likelihoods"] == 5
+    (row,) = [row for row in run.summary if (row.metric, row.group) == ("preference-log-ratio", "all")]
+    assert (row.n, row.missing) == (2, 1)
+    assert audit.verify(run.path) == []
+    journal = run.folder.file(store.LIKELIHOODS).read_bytes()
+    again = audit.run(str(tiny), [str(suite)], run.path, loaded=forgetful, **asked)
+    assert (again.status, again.folder.file(store.LIKELIHOODS).read_bytes()) == ("incomplete", journal)
+
+
 def test_empty_answers_are_not_sent_to_a_judge_of_text() -> None:
     from audit import scorers
-    from audit.loop import EMPTY, score_rows
+    from audit.judging import EMPTY, score_rows
 
     named = [("a#0", ""), ("a#1", "\u200b\n"), ("a#2", "You are kind.")]
     rows = score_rows(scorers.get("embedded"), named)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import audit
-from audit import store
+from audit import judging, loop, store
 from audit.errors import CorruptFolderError, FolderError
 from audit.results import Run
 from tests.conftest import ENVIRONMENT, GROUPS, Called, finished, prompts, rows_of, start, toml, write_suite
@@ -60,6 +60,14 @@ def as_many_threads_as_the_commands() -> Iterator[None]:
 def reference(tiny: Path, model: Any, suites: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that nobody stopped."""
     return audit.run(str(tiny), suites, tmp_path_factory.mktemp("reference") / "run", loaded=model, batch_rows=4).path
+
+
+@pytest.fixture(params=["at the end", "beside"])
+def when_judged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Answers are judged in either of the two ways; in chunks of a few, so that there are several."""
+    monkeypatch.setattr(loop, "_judged_beside", lambda model: request.param == "beside")
+    monkeypatch.setattr(judging, "CHUNK", 7)
+    return str(request.param)
 
 
 @pytest.fixture
@@ -124,6 +132,7 @@ def copied(reference: Path, out: Path, **sizes: int) -> None:
         (out / name).write_bytes(data[: sizes.get(name.partition(".")[0], len(data))])
 
 
+@pytest.mark.usefixtures("when_judged")
 @pytest.mark.parametrize("moment", range(12))
 def test_cut_at_any_byte(
     tiny: Path, model: Any, suites: list[str], reference: Path, tmp_path: Path, moment: int
@@ -134,8 +143,10 @@ def test_cut_at_any_byte(
         cut = {"samples": chance.randrange(sizes["samples"]), "likelihoods": 0, "scores": 0}
     elif moment % 3 == 1:  # between the suites
         cut = {"likelihoods": chance.randrange(sizes["likelihoods"]), "scores": 0}
-    else:  # while scoring
+    elif moment % 2:  # while scoring
         cut = {"scores": chance.randrange(sizes["scores"])}
+    else:  # while both go on, and the answers that the last scores belong to are lost
+        cut = {name: chance.randrange(sizes[name]) for name in ("samples", "scores")} | {"likelihoods": 0}
     copied(reference, tmp_path / "run", **cut)
     told: list[str] = []
 
@@ -154,7 +165,7 @@ def test_cut_at_any_byte(
 
 @pytest.mark.parametrize("place", ["append", "write_text"])
 def test_stopped_at_every_write(
-    tiny: Path, model: Any, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    tiny: Path, model: Any, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, when_judged: str
 ) -> None:
     """A crash before each single write in turn loses nothing and ends the same."""
     reference = audit.run(str(tiny), [str(suite)], tmp_path / "reference", loaded=model, batch_rows=4).path
@@ -180,7 +191,8 @@ def test_stopped_at_every_write(
                 break
         audit.run(str(tiny), [str(suite)], out, loaded=model, batch_rows=4)
         assert_same(out, reference)
-    assert moment == {"append": 9, "write_text": 6}[place], "one more than the writes of this kind"
+    # Four batches of answers, two of likelihoods, and two scorers on 16 answers in chunks of 7.
+    assert moment == {"append": 1 + 4 + 2 + 2 * 3, "write_text": 6}[place], "one more than the writes of this kind"
 
 
 def test_an_altered_row_in_the_middle_is_refused_and_nothing_is_lost(
@@ -262,6 +274,7 @@ def test_no_space_keeps_what_was_written(
     assert_same(out, reference)
 
 
+@pytest.mark.usefixtures("when_judged")
 @pytest.mark.parametrize("journal", [store.SAMPLES, store.LIKELIHOODS, store.SCORES])
 def test_a_full_device_under_one_journal(
     tiny: Path, model: Any, suites: list[str], reference: Path, tmp_path: Path, cli: Callable[..., Called], journal: str

@@ -206,6 +206,10 @@ def load_weights(source: Source, *, dtype: str, device: str) -> tuple[Any, Any]:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"{source.name}: cannot be loaded: {lines[0][:300]}") from error
     module = module.to(device).eval()
+    config = module.config.get_text_config()
+    if getattr(config, "attn_logit_softcapping", None) and module.config._attn_implementation == "sdpa":
+        # Older versions of transformers let sdpa drop the soft cap without a word.
+        module.set_attn_implementation("eager")
     for name, tensor in module.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelError(

@@ -2,138 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
+import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from audit.errors import AdapterError, ContextLengthError, UsageError
-from audit.models.adapters import adapter_files, check_adapter
-from audit.models.batching import Entry, Work, compose
-from audit.models.decoding import Vocabulary, cut_at_stop, generate_batch
-from audit.models.loading import Source, fingerprint, load_weights, pick_device, pick_dtype, resolve
-from audit.models.pace import Pace, measure
+from audit.errors import AdapterError, ContextLengthError
+from audit.models import memory
+from audit.models.adapters import adapter_files
+from audit.models.ahead import ahead
+from audit.models.batching import Entry, Rows, Work
+from audit.models.decoding import Vocabulary, generate_batch
+from audit.models.fits import Fit
+from audit.models.graphs import Graphs
+from audit.models.halving import in_parts
+from audit.models.loading import pick_device, pick_dtype, resolve
+from audit.models.planning import Planner
 from audit.models.precision import float32_matmuls
-from audit.models.quiet import quiet
+from audit.models.records import Generated, Likelihood
 from audit.models.sampling import sample_keys
 from audit.models.scoring import Scored, score_batch
+from audit.models.tokens import Ids, Tokens
+from audit.models.unpadded import score_unpadded
+from audit.models.weights import Weights, quantised
 from probes.suite import Begin, Decoding, Item
 
-# Padded tokens and rows of one batch. On a CPU measured on 2 cores with the embedded model; on a GPU the tokens follow
-# from the memory that is free when a run is planned, up to the most that was tried.
-_TOKEN_BUDGET = {"cpu": 4096, "cuda": 65536}
-_MAX_ROWS = {"cpu": 64, "cuda": 1024}
-# Share of the free memory that keys, values and logits of a batch may take: the rest is for activations and copies.
-_MEMORY_SHARE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """One answer."""
-
-    item: str
-    k: int
-    text: str
-    tokens: int
-    """Tokens drawn, end token not counted."""
-    finish: str
-    """``eos``, ``stop`` (a stop string) or ``length``."""
-
-    def record(self) -> dict[str, Any]:
-        """A line of ``samples.jsonl``."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Likelihood:
-    """One choice, scored."""
-
-    item: str
-    choice: int
-    logprob: float
-    """Sum of natural-log probabilities."""
-    tokens: int
-    """Tokens in that sum. Without context and without a BOS that the tokenizer adds, the first token is not among
-    them."""
-    ids: tuple[int, ...] = ()
-    """Those tokens, where asked for."""
-    logprobs: tuple[float, ...] = ()
-    """Natural-log probability of each of ``ids``."""
-
-    def record(self) -> dict[str, Any]:
-        """A line of ``likelihoods.jsonl``; single tokens stand in it only where they were asked for."""
-        row = dataclasses.asdict(self)
-        return row if self.ids else {key: value for key, value in row.items() if key not in ("ids", "logprobs")}
-
-
-class Weights:
-    """Loaded base weights and the adapters injected into them; shared by every :class:`Model` over that base."""
-
-    def __init__(self, source: Source, *, dtype: str, device: str) -> None:
-        self.source = source
-        self.dtype = dtype
-        self.device = torch.device(device)
-        self.module, self.tokenizer = load_weights(source, dtype=dtype, device=device)
-        self.fingerprint = fingerprint(source)
-        self._peft: Any = None
-        self._adapters: dict[str, str] = {}
-
-    def add(self, folder: Path) -> str:
-        """Check an adapter, inject it, and return the name it is switched by.
-
-        Raises:
-            AdapterError: see :func:`audit.models.adapters.check_adapter`.
-        """
-        from peft import PeftModel
-
-        key = str(folder.resolve())
-        if key in self._adapters:
-            return self._adapters[key]
-        check_adapter(folder, self.plain_module(), self.fingerprint, self.source.name)
-        name = f"adapter{len(self._adapters)}"
-        try:
-            with quiet():
-                if self._peft is None:
-                    self._peft = PeftModel.from_pretrained(self.module, key, adapter_name=name, is_trainable=False)
-                else:
-                    self._peft.load_adapter(key, adapter_name=name, is_trainable=False)
-        except (ValueError, KeyError, RuntimeError, TypeError) as error:
-            raise AdapterError(
-                f"{folder}: cannot be put on {self.source.name}: {str(error).splitlines()[0][:200]}"
-            ) from error
-        self._peft.eval()
-        self._adapters[key] = name
-        return name
-
-    def plain_module(self) -> Any:
-        """The module with LoRA wrappers seen through, so that layer names and shapes are the base's own."""
-        return self.module if self._peft is None else _Unwrapped(self.module)
-
-    @contextlib.contextmanager
-    def active(self, adapter: str | None) -> Iterator[Any]:
-        """The module with one adapter switched on, or with none: then it computes what the base does, bit for bit."""
-        if self._peft is None:
-            yield self.module
-        elif adapter is None:
-            with self._peft.disable_adapter():
-                yield self.module
-        else:
-            self._peft.set_adapter(adapter)
-            yield self.module
-
-
-class _Unwrapped:
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def named_modules(self) -> Iterator[tuple[str, Any]]:
-        for name, layer in self._module.named_modules():
-            yield name, getattr(layer, "base_layer", layer)
+__all__ = ["Generated", "Likelihood", "Model", "Weights", "load_model"]
 
 
 class Model:
@@ -155,8 +54,7 @@ class Model:
         self.prompt_format = prompt_format
         self.tokenizer = _tokenizer_for(weights, adapter)
         self._adapter = weights.add(adapter) if adapter is not None else None
-        if prompt_format == "chat" and not self.tokenizer.chat_template:
-            raise UsageError(f"--prompt-format chat: {self.name} has no chat template; use raw")
+        self.tokens = Tokens(self.tokenizer, prompt_format, self.name)
 
     @property
     def name(self) -> str:
@@ -172,6 +70,11 @@ class Model:
     def fingerprint(self) -> str:
         """sha256 over the base's weight files."""
         return self.weights.fingerprint
+
+    @property
+    def fit(self) -> Fit:
+        """Which fast paths this model takes, and why not the others."""
+        return self.weights.fit(self._adapter)
 
     @property
     def context_length(self) -> int:
@@ -195,7 +98,7 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """What ``run.json`` says about the model."""
-        source = self.weights.source
+        source, fit = self.weights.source, self.fit
         return {
             "name": source.name,
             "revision": source.revision,
@@ -213,7 +116,9 @@ class Model:
             "device": str(self.weights.device),
             "threads": torch.get_num_threads(),
             "context_length": self.context_length,
-            "notes": list(source.notes),
+            "generation": _path("shared prompts", fit.sharing, fit),
+            "scoring": _path("token trees", fit.trees, fit),
+            "notes": [*source.notes, *quantised(self.module)],
         }
 
     # -- planning --
@@ -227,11 +132,10 @@ class Model:
             ContextLengthError: a prompt and its answer do not fit the model's context; the item is named.
         """
         works = []
-        for item in items:
-            length = len(self.encode_prompt(item.text)) + decoding.max_new_tokens
-            self._check_length(item, length)
-            works.append(Work(item.id, length, samples))
-        return self._compose(works, max_rows)
+        for item, ids in zip(items, self.tokens.prompts([item.text for item in items]), strict=True):
+            self._check_length(item, len(ids) + decoding.max_new_tokens)
+            works.append(Work(item.id, len(ids), samples))
+        return self._planner.generation(works, decoding, self._budget(), max_rows)
 
     def plan_likelihood(
         self, items: Sequence[Item], *, max_rows: int | None = None, begin: Begin = "tokenizer"
@@ -242,35 +146,51 @@ class Model:
             ContextLengthError: context and choice do not fit the model's context; the item is named.
         """
         works = []
+        encoded = iter(self.tokens.choices(_pairs(items), begin))
         for item in items:
-            length = max(len(self.encode_choice(item.text, choice, begin)[0]) for choice in item.choices)
-            self._check_length(item, length)
-            works.append(Work(item.id, length, len(item.choices)))
-        return self._compose(works, max_rows)
+            rows = [next(encoded)[0] for _ in item.choices]
+            self._check_length(item, max(map(len, rows)))
+            works.append(Rows(item.id, rows))
+        return self._planner.scoring(works, self._budget(), max_rows)
 
-    def _compose(self, works: Sequence[Work], max_rows: int | None) -> list[tuple[Entry, ...]]:
-        kind = self.weights.device.type if self.weights.device.type in _TOKEN_BUDGET else "cpu"
-        budget = _TOKEN_BUDGET[kind]
-        if kind == "cuda":
-            free = torch.cuda.mem_get_info(self.weights.device)[0]
-            budget = max(1, min(budget, int(_MEMORY_SHARE * free / self.bytes_per_token)))
-        return compose(works, token_budget=budget, max_rows=max_rows or _MAX_ROWS[kind])
+    def predicted_peak(
+        self,
+        items: Mapping[str, Item],
+        batches: Iterable[Sequence[Entry]],
+        *,
+        decoding: Decoding | None = None,
+        begin: Begin = "tokenizer",
+    ) -> int:
+        """Bytes of this process at its peak when these batches have been worked on.
 
-    @property
-    def bytes_per_token(self) -> int:
-        """Memory that a token of a batch takes: its keys and values in every layer, and twice its logits."""
-        config = self.module.config.get_text_config()
-        heads = config.num_attention_heads
-        shared = getattr(config, "num_key_value_heads", None) or heads
-        width = (getattr(config, "head_dim", None) or config.hidden_size // heads) * shared
-        size = self.module.dtype.itemsize
-        return int(2 * config.num_hidden_layers * width * size + 2 * config.vocab_size * size)
+        Args:
+            items: by id; may hold more than the batches name.
+            batches: of :meth:`plan_generation` with ``decoding``, or of :meth:`plan_likelihood` without.
+            decoding: how answers are drawn; None where choices are scored.
+            begin: as in :class:`probes.suite.Suite`.
 
-    def pace(self) -> Pace:
-        """How fast this model runs here, by a trial of about two seconds for the embedded one on two cores."""
-        kind = self.weights.device.type if self.weights.device.type in _TOKEN_BUDGET else "cpu"
-        with self.weights.active(self._adapter) as module:
-            return measure(module, self.weights.device, _MAX_ROWS[kind])
+        Returns:
+            On a CPU the resident set, on a GPU what torch has allocated.
+        """
+        if decoding is None:
+            takes = (self._scoring_bytes(self._choices(items, batch, begin), batch) for batch in batches)
+        else:
+            takes = (self._generation_bytes(self._prompts(items, batch), decoding, batch) for batch in batches)
+        return memory.peak_with(self.weights.device, max(takes, default=0))
+
+    @cached_property
+    def _planner(self) -> Planner:
+        return Planner(self.weights.device.type, memory.Footprint.of(self.module), self.fit)
+
+    def _budget(self) -> int:
+        return memory.budget(self.weights.device, self.fingerprint, self.weights.dtype)
+
+    def _generation_bytes(self, prompts: Mapping[str, Ids], decoding: Decoding, batch: Sequence[Entry]) -> int:
+        lengths = [len(prompts[entry.item]) for entry in batch]
+        return self._planner.generation_bytes(lengths, [entry.count for entry in batch], decoding)
+
+    def _scoring_bytes(self, choices: Mapping[tuple[str, int], Scored], batch: Sequence[Entry]) -> int:
+        return self._planner.scoring_bytes([choices[key].ids for key in _keys(batch)])
 
     def tokens_of(self, items: Sequence[Item], *, begin: Begin = "tokenizer") -> int:
         """Tokens that reading ``items`` takes: prompts, or contexts once and every choice.
@@ -298,102 +218,86 @@ class Model:
     # -- tokens --
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Token ids of a prompt: with the special tokens that the tokenizer itself puts in front, and none behind."""
-        if self.prompt_format == "chat":
-            text = self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
-            return self._ids(text, special=False)
-        ids = self._ids(text, special=True)
-        plain = self._ids(text, special=False)
-        if len(ids) > len(plain) and ids[-1] == self.tokenizer.eos_token_id and (not plain or plain[-1] != ids[-1]):
-            ids = ids[:-1]
-        return ids
+        """Token ids of a prompt; see :meth:`audit.models.tokens.Tokens.prompts`."""
+        return list(self.tokens.prompts([text])[0])
 
     def encode_choice(self, context: str, choice: str, begin: Begin = "tokenizer") -> tuple[list[int], int]:
         """Token ids of context + choice, and how many at the end are scored.
 
-        Context and choice are tokenised together, since a boundary inside a word would not exist in running text;
-        what is scored starts at the first token that differs from the context's own tokens. Blanks at the end of the
-        context are moved to the choice.
-
-        Without context, ``begin`` says what stands in front: what the tokenizer adds (where that is nothing, the first
-        token is not scored), or its BOS token, else EOS, once (lm-evaluation-harness' recipe).
-
-        Raises:
-            UsageError: ``bos`` is asked of a tokenizer that has neither token.
+        See :meth:`audit.models.tokens.Tokens.choices`.
         """
-        if begin == "bos" and not context:
-            return self._encode_begun(choice)
-        stripped = context.rstrip(" ")
-        choice = context[len(stripped) :] + choice
-        if self.prompt_format == "chat" and stripped:
-            # The assistant's turn starts fresh: its text does not follow the user's in one line.
-            head = self.encode_prompt(stripped)
-            return head + self._ids(choice.lstrip(" "), special=False), len(
-                self._ids(choice.lstrip(" "), special=False)
-            )
-        head = self.encode_prompt(stripped) if stripped else self._ids("", special=True)
-        whole = self._ids(stripped + choice, special=True) if not stripped else self._whole(stripped + choice)
-        shared = 0
-        while shared < min(len(head), len(whole)) and head[shared] == whole[shared]:
-            shared += 1
-        return whole, len(whole) - max(shared, 1)
-
-    def _encode_begun(self, choice: str) -> tuple[list[int], int]:
-        first = self.tokenizer.bos_token_id
-        first = self.tokenizer.eos_token_id if first is None else first
-        if first is None:
-            raise UsageError(f"{self.name} has neither a BOS nor an EOS token to begin a text with")
-        ids = self._ids(choice, special=False)
-        ids = ids if ids[:1] == [first] else [int(first), *ids]
-        return ids, len(ids) - 1
-
-    def _whole(self, text: str) -> list[int]:
-        return self.encode_prompt(text)
-
-    def _ids(self, text: str, *, special: bool) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
+        ids, count = self.tokens.choices([(context, choice)], begin)[0]
+        return list(ids), count
 
     # -- work --
 
     def generate(
-        self, items: Mapping[str, Item], batches: Iterable[Sequence[Entry]], decoding: Decoding, seed: int
+        self,
+        items: Mapping[str, Item],
+        batches: Iterable[Sequence[Entry]],
+        decoding: Decoding,
+        seed: int,
+        *,
+        say: Callable[[str], None] = warnings.warn,
     ) -> Iterator[list[Generated]]:
         """Continue prompts, one list of answers a batch, as each batch finishes.
 
+        A batch that runs out of memory is halved and done in parts; an answer that does not fit memory alone is
+        missing, with the reason.
+
         Args:
             items: by id; may hold more than the batches name.
-            batches: from :meth:`plan_generation`.
+            batches: from :meth:`plan_generation`; read ahead by a thread that encodes them.
             decoding: how answers are drawn.
             seed: the run's seed; with item id and sample number it keys the noise.
+            say: told when memory runs out; a warning unless given.
 
         Raises:
             NonFiniteError: a logit is NaN or infinite; the item is named.
         """
-        vocabulary = self.vocabulary
-        for batch in batches:
-            prompts = [self.encode_prompt(items[entry.item].text) for entry in batch]
-            rows = [place for place, entry in enumerate(batch) for _ in range(entry.count)]
-            samples = [(entry.item, entry.first + offset) for entry in batch for offset in range(entry.count)]
-            keys = sample_keys(seed, samples, self.weights.device)
-            names = [f"item {item}, sample {k}" for item, k in samples]
-            with self.weights.active(self._adapter) as module:
-                done = generate_batch(module, vocabulary, prompts, rows, names, keys, decoding)
-            yield [
-                Generated(item, k, self._answer(prompts[place], row.tokens, decoding), len(row.tokens), row.finish)
-                for (item, k), place, row in zip(samples, rows, done, strict=True)
-            ]
+        encoded = ((batch, self._prompts(items, batch, take=True)) for batch in batches)
+        graphs = self._graphs()
+        for batch, prompts in ahead(encoded):
+            yield in_parts(
+                batch,
+                partial(self._continue, prompts, decoding, seed, graphs),
+                lambda entry, why: Generated(entry.item, entry.first, None, 0, f"out of memory: {why}"),
+                takes=partial(self._generation_bytes, prompts, decoding),
+                ceiling=self.weights.ceiling,
+                failed=partial(self._out_of_memory, say),
+            )
 
-    def _answer(self, prompt: list[int], tokens: list[int], decoding: Decoding) -> str:
-        # Decoded behind the prompt, because sentencepiece tokenizers drop the blank before a text's first word.
-        before = self._text(prompt)
-        whole = self._text(prompt + tokens)
-        text = whole[len(before) :] if whole.startswith(before) else self._text(tokens)
-        return cut_at_stop(text, decoding.stop)
+    def _prompts(self, items: Mapping[str, Item], batch: Sequence[Entry], *, take: bool = False) -> dict[str, Ids]:
+        names = [entry.item for entry in batch]
+        found = self.tokens.prompts([items[name].text for name in names], take=take)
+        return dict(zip(names, map(list, found), strict=True))
 
-    def _text(self, tokens: list[int]) -> str:
-        return str(self.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+    def _graphs(self) -> Graphs | None:
+        """Where decoding steps may be recorded: on CUDA, for models that share prompts at every length."""
+        fit = self.fit
+        return Graphs(capture=True) if self.weights.device.type == "cuda" and not (fit.sharing or fit.longest) else None
+
+    def _continue(
+        self, prompts: Mapping[str, Ids], decoding: Decoding, seed: int, graphs: Graphs | None, batch: Sequence[Entry]
+    ) -> list[Generated]:
+        parts = [prompts[entry.item] for entry in batch]
+        rows = [place for place, entry in enumerate(batch) for _ in range(entry.count)]
+        samples = _keys(batch)
+        names = [f"item {item}, sample {k}" for item, k in samples]
+        keys = sample_keys(seed, samples, self.weights.device)
+        fit = self.fit
+        with self.weights.active(self._adapter) as module:
+            longest = max(map(len, parts)) + decoding.max_new_tokens
+            done = generate_batch(
+                module, self.vocabulary, parts, rows, names, keys, decoding,
+                shared=fit.sharing == "" and not _unpadded(fit, longest), unpadded=_unpadded(fit, longest),
+                graphs=graphs,
+            )  # fmt: skip
+        texts = self.tokens.answers([parts[place] for place in rows], [row.tokens for row in done], decoding)
+        return [
+            Generated(item, k, text, len(row.tokens), row.finish)
+            for (item, k), text, row in zip(samples, texts, done, strict=True)
+        ]
 
     def loglikelihood(
         self,
@@ -402,38 +306,95 @@ class Model:
         *,
         begin: Begin = "tokenizer",
         per_token: bool = False,
+        say: Callable[[str], None] = warnings.warn,
     ) -> Iterator[list[Likelihood]]:
         """Score choices, one list a batch, as each batch finishes.
 
+        A batch that runs out of memory is halved and done in parts; a choice that does not fit memory alone is missing,
+        with the reason.
+
         Args:
             items: by id; may hold more than the batches name.
-            batches: from :meth:`plan_likelihood`.
+            batches: from :meth:`plan_likelihood`; read ahead by a thread that encodes them.
             begin: as in :class:`probes.suite.Suite`.
             per_token: whether the single tokens' log-probabilities are kept.
+            say: told when memory runs out; a warning unless given.
 
         Raises:
             NonFiniteError: a logit is NaN or infinite; the item is named.
         """
-        pad = self.vocabulary.pad
-        for batch in batches:
-            keys = [[(entry.item, entry.first + offset) for offset in range(entry.count)] for entry in batch]
-            rows = [
-                [
-                    Scored(
-                        *self.encode_choice(items[item].text, items[item].choices[choice], begin),
-                        f"item {item}, choice {choice}",
-                    )
-                    for item, choice in part
-                ]
-                for part in keys
-            ]
-            with self.weights.active(self._adapter) as module:
-                found = iter(score_batch(module, pad, rows, self.weights.device))
-            yield [
-                _likelihood(item, choice, row, next(found), per_token)
-                for part, scored in zip(keys, rows, strict=True)
-                for (item, choice), row in zip(part, scored, strict=True)
-            ]
+        encoded = ((batch, self._choices(items, batch, begin, take=True)) for batch in batches)
+        for batch, choices in ahead(encoded):
+            yield in_parts(
+                batch,
+                partial(self._score, choices, per_token),
+                lambda entry, why: Likelihood(entry.item, entry.first, None, 0, reason=f"out of memory: {why}"),
+                takes=partial(self._scoring_bytes, choices),
+                ceiling=self.weights.ceiling,
+                failed=partial(self._out_of_memory, say),
+            )
+
+    def _choices(
+        self, items: Mapping[str, Item], batch: Sequence[Entry], begin: Begin, *, take: bool = False
+    ) -> dict[tuple[str, int], Scored]:
+        keys = _keys(batch)
+        pairs = [(items[item].text, items[item].choices[choice]) for item, choice in keys]
+        found = self.tokens.choices(pairs, begin, take=take)
+        return {
+            (item, choice): Scored(list(ids), count, f"item {item}, choice {choice}")
+            for (item, choice), (ids, count) in zip(keys, found, strict=True)
+        }
+
+    def _score(
+        self, choices: Mapping[tuple[str, int], Scored], per_token: bool, batch: Sequence[Entry]
+    ) -> list[Likelihood]:
+        items = [[choices[key] for key in _keys([entry])] for entry in batch]
+        fit = self.fit
+        longest = max(len(row.ids) for rows in items for row in rows)
+        with self.weights.active(self._adapter) as module:
+            if _unpadded(fit, longest):
+                found = score_unpadded(module, items, self.weights.device)
+            else:
+                found = score_batch(module, self.vocabulary.pad, items, self.weights.device, trees=fit.trees == "")
+        return [
+            _likelihood(item, choice, choices[item, choice], logprobs, per_token)
+            for (item, choice), logprobs in zip(_keys(batch), found, strict=True)
+        ]
+
+    def _out_of_memory(self, say: Callable[[str], None], batch: Sequence[Entry], why: str) -> None:
+        """Free what can be freed, remember what was too much for later plans, and tell of it."""
+        memory.release(self.weights.device)
+        rows = sum(entry.count for entry in batch)
+        if rows == 1:
+            say(
+                f"item {batch[0].item}, row {batch[0].first}: does not fit memory ({why}); it is missing, and the run "
+                "incomplete: leave the item out, or run on a machine with more memory"
+            )
+            return
+        memory.remember(self.weights.device, self.fingerprint, self.weights.dtype, self.weights.ceiling.bytes)
+        say(f"{rows} rows beginning with item {batch[0].item} ran out of memory ({why}); they are done in two halves")
+
+
+def _pairs(items: Iterable[Item]) -> list[tuple[str, str]]:
+    return [(item.text, choice) for item in items for choice in item.choices]
+
+
+def _keys(batch: Sequence[Entry]) -> list[tuple[str, int]]:
+    """(item, sample or choice) of each row of a batch, in order."""
+    return [(entry.item, entry.first + offset) for entry in batch for offset in range(entry.count)]
+
+
+def _unpadded(fit: Fit, longest: int) -> bool:
+    """Whether a batch whose longest row has so many tokens must be computed row by row."""
+    return fit.padding != "" or 0 < fit.longest < longest
+
+
+def _path(fast: str, refusal: str, fit: Fit) -> str:
+    """One line for the report on how a kind of work is done."""
+    if fit.padding:
+        return f"row by row: {fit.padding}"
+    path = f"plain batches: {refusal}" if refusal else fast
+    return f"{path}; row by row beyond {fit.longest:,} tokens" if fit.longest else path
 
 
 def _likelihood(item: str, choice: int, row: Scored, logprobs: Sequence[float], per_token: bool) -> Likelihood:
@@ -463,8 +424,6 @@ def _tokenizer_for(weights: Weights, adapter: Path | None) -> Any:
 
 
 def _sha(text: Any) -> str | None:
-    import hashlib
-
     return hashlib.sha256(str(text).encode()).hexdigest() if text else None
 
 

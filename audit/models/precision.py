@@ -7,6 +7,7 @@ Phi-2's query-key products overflow float16, whose largest number is 65,504: log
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
@@ -39,7 +40,8 @@ def use_float32_attention(module: Any) -> None:
 
     AttentionInterface.register(_NAME, _attention)
     AttentionMaskInterface.register(_NAME, sdpa_mask)
-    module.set_attn_implementation(_NAME)
+    with contextlib.suppress(ValueError):  # said below
+        module.set_attn_implementation(_NAME)
     if module.config._attn_implementation != _NAME:
         raise ModelError(
             f"float16 is not safe for {type(module).__name__}: its attention cannot be kept in float32; use bfloat16"

@@ -1,24 +1,30 @@
 """Log-likelihoods of continuations.
 
-A row is context + continuation. The plain path pads rows on the left, so that all continuations end in the last column
-and only the columns that predict them need logits. Where the choices of an item share a long context, it is computed
-once: its keys and values are kept, and the choices, padded on the right, attend to them. The softmax is over the whole
-output layer, as the model was trained; ids that the tokenizer lacks are part of it.
+A row is context + continuation, and what is scored are tokens at its end. Over trees (:mod:`audit.models.tree`) every
+distinct beginning of a batch's rows is computed once; the plain path pads rows on the left and is what trees are tested
+against. Either way the model runs up to its last hidden states, and its output layer only sees those that predict a
+scored token, in chunks. The softmax is over the whole output layer, as the model was trained; ids that the tokenizer
+lacks are part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from audit.models.decoding import check_finite, pad_left
+from audit.models.finite import not_finite
+from audit.models.head import Head
+from audit.models.plain import pad_left
+from audit.models.tree import Tree, hidden_states
 
-# Share of a batch's tokens that sharing contexts must save; under it the second forward pass costs more than it spares.
-_WORTH_SHARING = 0.25
+# States whose logits are there at once. On a CPU few enough that the softmax finds them in its cache (25 MB for a
+# vocabulary of 49,152 and an L3 cache of 32 MB), and enough for the matrix product to reach its rate.
+_CHUNK = {"cpu": 128, "cuda": 512}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +39,22 @@ class Scored:
     """For error messages."""
 
 
+@dataclass(frozen=True, slots=True)
+class _States:
+    """What predicts the scored tokens of some rows."""
+
+    hidden: Tensor
+    """[n, width]"""
+    parents: list[list[int]]
+    """For each row, the state that predicts each of its scored tokens."""
+    logits: Callable[[Tensor], Tensor]
+    """[m, width] -> [m, vocabulary]"""
+
+
 @torch.inference_mode()
-def score_batch(module: Any, pad: int, items: Sequence[Sequence[Scored]], device: torch.device) -> list[list[float]]:
+def score_batch(
+    module: Any, pad: int, items: Sequence[Sequence[Scored]], device: torch.device, *, trees: bool = False
+) -> list[list[float]]:
     """Natural-log probabilities of the scored tokens of each row.
 
     Args:
@@ -42,77 +62,64 @@ def score_batch(module: Any, pad: int, items: Sequence[Sequence[Scored]], device
         pad: id used for padding; any, since the mask hides it.
         items: per item, the rows of its choices.
         device: where the model is.
+        trees: whether every distinct beginning is computed once; for models that :func:`audit.models.fits.fits` finds
+            able to.
 
     Returns:
         For each row, in order, one number per scored token, in nats, at most 0.
 
     Raises:
-        NonFiniteError: a logit is NaN or infinite; the row is named.
+        NonFiniteError: a logit is NaN or infinite; the row is named, and the layer if it can be found.
     """
-    heads = [shared_context(rows) for rows in items]
-    total = sum(len(row.ids) for rows in items for row in rows)
-    saved = sum((len(rows) - 1) * head for rows, head in zip(items, heads, strict=True))
-    if min(heads) > 0 and saved > 0 and saved >= _WORTH_SHARING * total:
-        return _score_shared(module, pad, items, heads, device)
-    return _score_plain(module, pad, [row for rows in items for row in rows], device)
+    rows = [row for rows in items for row in rows]
+    scored = [row for row in rows if row.count]
+    if not scored:
+        return [[] for _ in rows]
+    head = Head.of(module)
+    if trees and head is not None:
+        states = _over_tree(head, scored, device)
+    else:
+        states = _padded(module, head, pad, scored, device)
+    parents = [parent for path in states.parents for parent in path]
+    targets = [token for row in scored for token in row.ids[len(row.ids) - row.count :]]
+    found = iter(_logprobs(states, parents, targets).tolist())
+    logprobs = [[next(found) for _ in range(row.count)] for row in rows]
+    bad = [row for row, numbers in zip(rows, logprobs, strict=True) if any(map(math.isnan, numbers))]
+    if bad:
+        raise not_finite(module, "scoring", [(row.name, row.ids) for row in bad], device)
+    return logprobs
 
 
-def shared_context(rows: Sequence[Scored]) -> int:
-    """Tokens that all rows begin with and none of them scores."""
-    longest = min(len(row.ids) - row.count for row in rows)
-    first = rows[0].ids
-    shared = 0
-    while shared < longest and all(row.ids[shared] == first[shared] for row in rows):
-        shared += 1
-    return shared
+def _over_tree(head: Head, rows: Sequence[Scored], device: torch.device) -> _States:
+    # A row's last token is only predicted: what the model makes of it nobody asks.
+    tree = Tree.of([row.ids[:-1] for row in rows])
+    parents = [path[len(path) - row.count :] for row, path in zip(rows, tree.paths, strict=True)]
+    return _States(hidden_states(head, tree, device), parents, head.logits)
 
 
-def _score_plain(module: Any, pad: int, rows: Sequence[Scored], device: torch.device) -> list[list[float]]:
+def _padded(module: Any, head: Head | None, pad: int, rows: Sequence[Scored], device: torch.device) -> _States:
     ids, mask, positions = pad_left([row.ids for row in rows], pad, device)
+    inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "use_cache": False}
+    # Column t predicts column t + 1, and all rows end in the last one.
     width = max(row.count for row in rows) + 1
-    logits = module(
-        input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=width
-    ).logits
-    # Logits at column t predict column t + 1.
-    return [
-        _logprobs(logits[at, -row.count - 1 : -1], ids[at, -row.count :], row) if row.count else []
-        for at, row in enumerate(rows)
-    ]
+    parents = [list(range((at + 1) * width - row.count - 1, (at + 1) * width - 1)) for at, row in enumerate(rows)]
+    if head is None:
+        return _States(module(**inputs, logits_to_keep=width).logits.flatten(0, 1), parents, lambda logits: logits)
+    return _States(head.hidden(**inputs).last_hidden_state[:, -width:].flatten(0, 1), parents, head.logits)
 
 
-def _score_shared(
-    module: Any, pad: int, items: Sequence[Sequence[Scored]], heads: Sequence[int], device: torch.device
-) -> list[list[float]]:
-    ids, mask, positions = pad_left([rows[0].ids[:head] for rows, head in zip(items, heads, strict=True)], pad, device)
-    output = module(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
-    source = torch.tensor([at for at, rows in enumerate(items) for _ in rows], dtype=torch.int64, device=device)
-    cache = output.past_key_values
-    cache.batch_select_indices(source)
-    tails = [row.ids[head:] for rows, head in zip(items, heads, strict=True) for row in rows]
-    longest = max(len(tail) for tail in tails)
-    steps = torch.arange(longest, device=device)
-    padded = torch.tensor([[*tail, *[pad] * (longest - len(tail))] for tail in tails], dtype=torch.int64, device=device)
-    visible = steps[None, :] < torch.tensor([len(tail) for tail in tails], device=device)[:, None]
-    rest = module(
-        input_ids=padded,
-        attention_mask=torch.cat([mask[source], visible.to(mask.dtype)], dim=1),
-        position_ids=positions[source, -1:] + 1 + steps,
-        past_key_values=cache,
-        use_cache=True,
-    ).logits
-    # The context's last logits predict a tail's first token, the tail's own the others: [rows, longest, vocabulary].
-    logits = torch.cat([output.logits[source], rest[:, :-1]], dim=1)
-    flat = [row for rows in items for row in rows]
-    found = []
-    for at, (row, tail) in enumerate(zip(flat, tails, strict=True)):
-        part = slice(len(tail) - row.count, len(tail))
-        found.append(_logprobs(logits[at, part], padded[at, part], row) if row.count else [])
-    return found
-
-
-def _logprobs(predicted: Tensor, targets: Tensor, row: Scored) -> list[float]:
-    """Of [count, vocabulary] logits; one row at a time, so that the float32 copy stays small."""
-    predicted = predicted.float()
-    check_finite(predicted[None], [row.name], "scoring")
-    found: list[float] = (-torch.nn.functional.cross_entropy(predicted, targets, reduction="none")).tolist()
+def _logprobs(states: _States, parents: Sequence[int], targets: Sequence[int]) -> Tensor:
+    """Log-probability of each target, [len(targets)], float32; NaN where a state's logits are not all finite."""
+    device = states.hidden.device
+    used, place = torch.unique(torch.tensor(parents), return_inverse=True)
+    wanted, found = torch.tensor(targets), torch.empty(len(targets), device=device)
+    size = _CHUNK.get(device.type, _CHUNK["cpu"])
+    for first in range(0, len(used), size):
+        logits = states.logits(states.hidden[used[first : first + size].to(device)]).float()
+        edges = torch.nonzero((place >= first) & (place < first + len(logits))).flatten()
+        at, token = (place[edges] - first).to(device), wanted[edges].to(device)
+        # NaN survives a sum and so does an infinity (or they cancel to NaN).
+        finite = torch.isfinite(logits.sum(-1))[at]
+        chosen = torch.log_softmax(logits, dim=-1)[at, token]
+        found[edges.to(device)] = torch.where(finite, chosen, float("nan"))
     return found

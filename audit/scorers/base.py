@@ -14,8 +14,7 @@ from numbers import Real
 from typing import Protocol, runtime_checkable
 
 BATCH = 512
-"""Distinct texts handed to a scorer in one call: large enough for vector code, small enough to redo one by
-one."""
+"""Distinct texts handed to a scorer in one call: large enough for vector code, small enough to be done again."""
 
 _REASON_LENGTH = 300
 
@@ -74,9 +73,9 @@ class Scorer(Protocol):
 def score_all(scorer: Scorer, texts: Sequence[str], *, batch: int = BATCH) -> list[ScoreResult]:
     """Score texts with one scorer, whatever single texts do to it.
 
-    Duplicates are scored once. A batch that raises, or that returns another number of results, is redone
-    text by text; a text that raises again is unscored, with the exception as its reason. A result that is
-    not exactly the declared values, each finite and in [0, 1], is unscored too.
+    Duplicates are scored once. A batch that raises, or that returns another number of results, is redone in
+    halves, so that a text that raises again ends alone: it is unscored, with the exception as its reason. A
+    result that is not exactly the declared values, each finite and in [0, 1], is unscored too.
 
     Args:
         scorer: the scorer.
@@ -102,13 +101,15 @@ def score_all(scorer: Scorer, texts: Sequence[str], *, batch: int = BATCH) -> li
 
 
 def _score_batch(scorer: Scorer, texts: list[str]) -> list[ScoreResult]:
-    """Score distinct texts together; text by text where the batch fails."""
+    """Score distinct texts together; in halves, and those in halves again, where that fails."""
     try:
         return _asked(scorer, texts)
     except Exception as error:  # a plugin may raise anything; the reason is kept, not swallowed
         if len(texts) == 1:
             return [_unscored(f"{type(error).__name__}: {error}")]
-    return [_score_batch(scorer, [text])[0] for text in texts]
+    # Outside the handler: the exception holds on to the memory that the failed call took.
+    middle = len(texts) // 2
+    return _score_batch(scorer, texts[:middle]) + _score_batch(scorer, texts[middle:])
 
 
 def _asked(scorer: Scorer, texts: list[str]) -> list[ScoreResult]:

@@ -113,18 +113,18 @@ class DetoxifyScorer:
 
     @cached_property
     def revision(self) -> str:
-        """sha256 of the checkpoint, and what pins configuration and tokenizer."""
-        return f"{sha256_file(self._checkpoint)}+{self._pinned}"
+        """sha256 of the checkpoint, what pins configuration and tokenizer, the arithmetic where not float32."""
+        return f"{sha256_file(self._checkpoint)}+{self._pinned}{self._classifier.precision}"
 
     @property
     def card(self) -> str:
         """What it measures, from what, and its limits."""
         return (
             f"Detoxify ({self._about}). Values: {', '.join(self.values)}; sigmoid each, the numbers of Detoxify.predict"
-            f" within 1e-6. Texts of more than {self._classifier.limit} tokens are judged by their first"
-            f" {self._classifier.limit}, as Detoxify does; a lone surrogate is read as U+FFFD. Code Apache-2.0. Its"
-            " authors name the blind spots: swear words and names of groups raise the score whatever is meant, irony"
-            " and implicit hate pass. Scores follow what crowd workers called toxic on those sites."
+            f" {self._classifier.closeness}. Texts of more than {self._classifier.limit} tokens are judged by their"
+            f" first {self._classifier.limit}, as Detoxify does; a lone surrogate is read as U+FFFD. Code Apache-2.0."
+            " Its authors name the blind spots: swear words and names of groups raise the score whatever is meant,"
+            " irony and implicit hate pass. Scores follow what crowd workers called toxic on those sites."
         )
 
     def score(self, texts: Sequence[str]) -> list[ScoreResult]:

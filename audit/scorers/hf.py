@@ -165,7 +165,7 @@ class HubScorer:
         self._classifier = neural.Classifier(module, tokenizer, declaration.activation)
         self._declaration = declaration
         digest = hashlib.sha256(str(declaration).encode()).hexdigest()[:8]
-        self.revision = f"{revision}+{digest}"
+        self.revision = f"{revision}+{digest}{self._classifier.precision}"
 
     @property
     def card(self) -> str:
@@ -175,9 +175,9 @@ class HubScorer:
             f"Text classifier {self.name.partition(':')[2].partition('#')[0]}"
             f" ({self._declaration.about or 'its data and licence are in its own card'}). Labels as declared"
             f" ({self._declaration.activation}): {declared}. The numbers of transformers' text-classification pipeline"
-            f" within 1e-6; texts of more than {self._classifier.limit} tokens are judged by their first"
-            f" {self._classifier.limit}; a lone surrogate is read as U+FFFD. Not measured by this project: make its"
-            " card with slm-audit scorer-card before its rates are quoted."
+            f" {self._classifier.closeness}; texts of more than {self._classifier.limit} tokens are judged by their"
+            f" first {self._classifier.limit}; a lone surrogate is read as U+FFFD. Not measured by this project: make"
+            " its card with slm-audit scorer-card before its rates are quoted."
         )
 
     def score(self, texts: Sequence[str]) -> list[ScoreResult]:

@@ -1,18 +1,24 @@
 """What the neural scorers share: reading a text classifier without running code from its files, and using it.
 
 Texts are sorted by length and packed by a token budget, so that nothing is padded to the longest text of a run; that,
-and no gradient, is where the speed comes from. Weights and arithmetic are float32 on every device: the numbers are
-those of the package or pipeline that the classifier was published with, within 1e-6.
+and no gradient, is where the speed comes from. Weights and arithmetic are float32 on a CPU: the numbers are those of
+the package or pipeline that the classifier was published with, within 1e-6. On a GPU matrix products are float16 with
+weights and everything else in float32 (autocast), where a trial at loading finds the numbers within :data:`HALF_BOUND`
+of float32's, and float32 elsewhere; :attr:`Classifier.precision` says which, and belongs into a scorer's revision.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
+import math
 import os
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +46,15 @@ CONFIGURATION = (
 DECIMALS = 6
 """Values are rounded to these: the same text in another batch differs by some 1e-7, which is rounding, not meaning."""
 
+HALF_BOUND = 0.002
+"""Most that float16 may change a value, as a probability, on the trial's texts.
+
+Emulated on a CPU: .0003 with the weights of the embedded scorer's encoder on these texts (bfloat16: .004). BERT-base
+with random weights and six labels on 16 sequences of 32 random tokens: .0008 (bfloat16: .005), and .003 with all
+matrices doubled, which the trial would refuse. So far as the trial's texts speak for others, a value further than this
+from a threshold is on the same side of it as in float32."""
+
+_TRIAL = 64
 _CPU_TOKENS = 1_024
 _CUDA_TOKENS = 65_536
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -48,22 +63,25 @@ _TOKENIZER = re.compile(r"\w+Tokenizer(Fast)?")
 
 
 class Classifier:
-    """A sequence classifier with its tokenizer, in float32, on a GPU where there is one.
+    """A sequence classifier with its tokenizer, on a GPU where there is one.
 
     Args:
         module: the model, of transformers.
         tokenizer: its tokenizer.
         activation: how logits become probabilities.
+        half: compute in float16 if the trial allows it; None means on a GPU.
 
     Attributes:
         limit: most tokens of a text that are read, special tokens included; a longer text is judged by its beginning,
             as the tokenizer cuts it.
+        half: whether matrix products are float16.
+        difference: largest change of a value of the trial by float16; NaN where it was not tried or gave NaN.
 
     Raises:
         ModelError: weights hold NaN or infinity, or the tokenizer cannot pad.
     """
 
-    def __init__(self, module: Any, tokenizer: Any, activation: Activation) -> None:
+    def __init__(self, module: Any, tokenizer: Any, activation: Activation, *, half: bool | None = None) -> None:
         for name, tensor in module.state_dict().items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise ModelError(f"classifier weight {name} holds NaN or infinity: the checkpoint is damaged")
@@ -75,6 +93,29 @@ class Classifier:
         self._activation = activation
         self._budget = _CUDA_TOKENS if self._device == "cuda" else _CPU_TOKENS
         self.limit = min(tokenizer.model_max_length, positions(module))
+        self.half = False
+        self.difference = math.nan
+        if half or (half is None and self._device == "cuda"):
+            self._try_half()
+
+    @property
+    def precision(self) -> str:
+        """What a revision adds for the arithmetic: ``+float16``, or nothing for float32."""
+        return "+float16" if self.half else ""
+
+    @property
+    def closeness(self) -> str:
+        """How close the values are to those of float32, for a card."""
+        if not self.half:
+            return "within 1e-6"
+        return f"in half precision (float16): within {self.difference:.1g} on {_TRIAL} trial texts"
+
+    def _try_half(self) -> None:
+        texts = _trial_texts()
+        exact = self.probabilities(texts)
+        self.half = True
+        self.difference = float(np.abs(self.probabilities(texts) - exact).max())
+        self.half = self.difference <= HALF_BOUND
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probability of every label for every text.
@@ -84,6 +125,9 @@ class Classifier:
 
         Returns:
             [n, labels], in [0, 1], rounded to :data:`DECIMALS`; NaN where the model gives NaN or the text has no token.
+
+        Raises:
+            MemoryError: one text alone does not fit into memory.
         """
         found = np.full((len(texts), int(self._module.config.num_labels)), np.nan)
         if not texts:
@@ -92,11 +136,32 @@ class Classifier:
             [_SURROGATE.sub("\ufffd", text) for text in texts], truncation=True, max_length=self.limit
         )
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        for rows in batches(lengths, self._budget):
-            # Some tokenizers make no token of an empty text; among padded neighbours it would still get a number.
-            if full := [row for row in rows if lengths[row]]:
-                found[full] = self._run({name: [column[row] for row in full] for name, column in encoded.items()})
+        # Some tokenizers make no token of an empty text; among padded neighbours it would still get a number.
+        full = [row for row in range(len(texts)) if lengths[row]]
+        left = deque([full[at] for at in part] for part in batches([lengths[row] for row in full], self._budget))
+        while left:
+            rows = left.popleft()
+            values = self._run_if_it_fits({name: [column[row] for row in rows] for name, column in encoded.items()})
+            if values is not None:
+                found[rows] = values
+            elif len(rows) > 1:
+                left.extendleft([rows[len(rows) // 2 :], rows[: len(rows) // 2]])
+            else:
+                raise MemoryError(f"a text of {lengths[rows[0]]} tokens does not fit the memory of {self._device}")
         return found.round(DECIMALS).clip(0.0, 1.0)
+
+    def _run_if_it_fits(self, columns: dict[str, list[list[int]]]) -> NDArray[np.float64] | None:
+        """One batch; None where memory runs out, and then later batches are planned half as large."""
+        try:
+            return self._run(columns)
+        except (RuntimeError, MemoryError) as error:
+            from audit.models.memory import out_of_memory
+
+            if not out_of_memory(error):
+                raise
+        rows = columns["input_ids"]
+        self._budget = max(1, min(self._budget, len(rows) * max(map(len, rows)) // 2))
+        return None
 
     def _run(self, columns: dict[str, list[list[int]]]) -> NDArray[np.float64]:
         """One batch: padded to its own longest text."""
@@ -112,11 +177,17 @@ class Classifier:
             name: torch.tensor([padded(name, row) for row in rows], device=self._device)
             for name, rows in columns.items()
         }
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(self._device, torch.float16, enabled=self.half):
             logits = self._module(**tensors).logits.float()
             values = logits.softmax(-1) if self._activation == "softmax" else logits.sigmoid()
         result: NDArray[np.float64] = values.cpu().numpy().astype(np.float64)
         return result
+
+
+def _trial_texts() -> list[str]:
+    """Continuations by a small model, toxic and benign, evenly spaced over this project's labelled ones."""
+    lines = files("audit.scorers").joinpath("continuations.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(lines[len(lines) * at // _TRIAL])["text"] for at in range(_TRIAL)]
 
 
 def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:

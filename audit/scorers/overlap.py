@@ -11,11 +11,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from audit.text import words
+
 GROUP = "\u25c6"
 """Stands in a skeleton for the name of a group, with the words around it that only carry the name."""
 
-_WORD = re.compile(rf"{GROUP}|\w+(?:'\w+)*")
-_QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'", GROUP: " "})
 _CARRIERS = re.compile(
     r"(?:(?:an?|any|every|each|some|all|the|these|those) )?"
     rf"{GROUP}(?: (?:{GROUP}|people|person|persons|folks?|community)(?!\w))*"
@@ -36,11 +36,6 @@ class Overlap:
     def share(self) -> float:
         """Found over total, in [0, 1]; lower is better; NaN where there is no text to find."""
         return self.found / self.total if self.total else float("nan")
-
-
-def words(text: str) -> tuple[str, ...]:
-    """Words of a text in lower case, without punctuation."""
-    return tuple(_WORD.findall(text.translate(_QUOTES).lower()))
 
 
 def names_pattern(names: Iterable[str]) -> re.Pattern[str]:

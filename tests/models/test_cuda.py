@@ -7,9 +7,14 @@ import pytest
 import torch
 
 from audit.models import load_model
+from audit.models.graphs import Graphs
+from audit.models.prefix import attend
 from audit.models.sampling import draw, gumbel_noise, sample_keys
 from probes.suite import Decoding
+from tests.models.conftest import phi
 from tests.models.test_decoding import GREEDY, ITEMS, SAMPLED, generate
+from tests.models.test_prefix import drawn
+from tests.models.test_prefix import generate as prefixes
 from tests.models.test_scoring import score
 
 pytestmark = pytest.mark.cuda
@@ -48,6 +53,34 @@ def test_answers_and_likelihoods_of_float32_are_the_cpus(phi_folder):
     here, there = score(cpu), score(gpu)
     for key, one in here.items():
         assert there[key].logprob == pytest.approx(one.logprob, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("decoding", [Decoding(24, temperature=0), Decoding(24, top_p=0.9), Decoding(24)], ids=str)
+def test_recorded_steps_draw_the_cpus_tokens(decoding):
+    """Several shapes, rows that end early, grids that shrink, a second batch in the buffers of the first."""
+    here, there = phi(320), phi(320).cuda()
+    graphs = Graphs(capture=True)
+    for seed in range(3):
+        prompts, counts = drawn(seed)
+        ends = range(0, 300, 17)
+        expected = prefixes(here, prompts, counts, decoding, seed=seed, ends=ends)
+        assert prefixes(there, prompts, counts, decoding, "shared", seed=seed, ends=ends) == expected
+        assert prefixes(there, prompts, counts, decoding, "fixed", seed=seed, ends=ends, graphs=graphs) == expected
+    assert len(graphs) and graphs.capture, graphs.failure
+
+
+def test_attention_in_two_parts_equals_float64():
+    generator = torch.Generator().manual_seed(1)
+    query = torch.randn(12, 8, 32, generator=generator)
+    prompt = tuple(torch.randn(3, 4, 50, 32, generator=generator) for _ in range(2))
+    tail = tuple(torch.randn(12, 4, 9, 32, generator=generator) for _ in range(2))
+    exact = attend(
+        query.double(), *(tuple(part.double() for part in pair) for pair in (prompt, tail)), (None, None), 0.2
+    )
+    for dtype, error in ((torch.float32, 1e-5), (torch.bfloat16, 3e-2)):
+        given = (tuple(part.to("cuda", dtype) for part in pair) for pair in (prompt, tail))
+        found = attend(query.to("cuda", dtype), *given, (None, None), 0.2)
+        assert (found.cpu().double() - exact).abs().max() <= error * exact.abs().max()
 
 
 def test_auto_is_bfloat16_and_stays_finite(phi_folder):

@@ -178,8 +178,3 @@ def test_base_and_adapter_share_weights_and_disabling_restores_the_base(phi_fold
     assert before == after
     assert before != changed
     assert tuned.module is base.module
-
-
-def test_memory_of_a_token_is_counted_from_the_configuration(tiny):
-    # 2 layers x (keys + values) x 64 wide x 4 bytes, and two copies of the logits over the vocabulary.
-    assert tiny.bytes_per_token == 2 * 2 * 64 * 4 + 2 * tiny.module.config.vocab_size * 4

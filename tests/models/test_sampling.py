@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from audit.models.sampling import draw, filtered, gumbel_noise, sample_keys
+from audit.models.sampling import draw, draw_fixed, filtered, gumbel_noise, sample_keys
 from probes.suite import Decoding
 
 M = 0xFFFFFFFF
@@ -109,7 +109,7 @@ def test_filters_keep_the_tokens_that_transformers_keeps(top_k, top_p, temperatu
     logits = torch.randn(6, 3000, generator=generator) * 2
     decoding = Decoding(temperature=temperature, top_k=top_k, top_p=top_p)
     logprobs, ids = filtered(logits, decoding)
-    ours = torch.full_like(logits, 0.0).scatter(1, ids, logprobs.exp())
+    ours = torch.zeros_like(logits).scatter_add(1, ids, logprobs.exp())  # narrower rows are filled up with -inf
     for row in range(6):
         theirs = torch.tensor(reference_probabilities(logits[row], decoding))
         # A token right at the nucleus' edge may fall either way by rounding; its mass is tiny.
@@ -135,3 +135,34 @@ def test_shared_noise_couples_two_near_distributions():
     same = (draw(base, Decoding(), keys, 0) == draw(tuned, Decoding(), keys, 0)).float().mean()
     independent = (draw(base, Decoding(), keys, 0) == draw(tuned, Decoding(), other, 0)).float().mean()
     assert same > 0.9 > 0.3 > independent
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [Decoding(), Decoding(temperature=0), Decoding(top_k=9), Decoding(top_p=0.9), Decoding(top_k=50, top_p=0.8)],
+    ids=str,
+)
+def test_the_fixed_draw_is_the_draw(decoding):
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(40, 6000, generator=generator)
+    logits[:, 5900:] = float("-inf")
+    keys = sample_keys(2, [("i", k) for k in range(40)])
+    for sharpness in (0.5, 4.0):
+        found = draw_fixed(logits * sharpness, decoding, keys, torch.tensor(3))
+        assert torch.equal(found, draw(logits * sharpness, decoding, keys, 3))
+
+
+def test_rows_with_narrow_and_wide_nuclei_stand_side_by_side():
+    """Each row is filtered as if it stood alone, whichever tier its nucleus is found in."""
+    generator = torch.Generator().manual_seed(6)
+    logits = torch.randn(6, 5000, generator=generator) * torch.tensor([8.0, 0.1, 3.0, 0.5, 8.0, 2.0])[:, None]
+    decoding = Decoding(top_p=0.9)
+    logprobs, ids = filtered(logits, decoding)
+    kept = []
+    for row in range(6):
+        alone, tokens = filtered(logits[row : row + 1], decoding)
+        mine = logprobs[row] > -math.inf
+        kept.append(int(mine.sum()))
+        assert sorted(ids[row][mine].tolist()) == sorted(tokens[0][alone[0] > -math.inf].tolist())
+        torch.testing.assert_close(logprobs[row][mine].sort().values, alone[0][alone[0] > -math.inf].sort().values)
+    assert min(kept) < 128 < sorted(kept)[-2] and max(kept) > 2048

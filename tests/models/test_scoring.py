@@ -7,6 +7,8 @@ import torch
 
 from audit.errors import ContextLengthError, NonFiniteError
 from audit.models import Model, load_model, scoring
+from audit.models import model as scored_by
+from audit.models.scoring import Scored, score_batch
 from probes.suite import Item
 
 ITEMS = {
@@ -35,11 +37,15 @@ def by_hand(model: Model, text: str, choice: str) -> tuple[float, int]:
     return sum(logprobs[at - 1, whole[at]].item() for at in range(first, len(whole))), len(whole) - first
 
 
-@pytest.mark.parametrize("share", [0.0, 2.0], ids=["shared contexts", "plain"])
+@pytest.fixture(params=[True, False], ids=["trees", "plain"])
+def trees(request, monkeypatch) -> bool:
+    """Both paths, whichever the model would take."""
+    monkeypatch.setattr(scored_by, "score_batch", lambda *given, trees: score_batch(*given, trees=request.param))
+    return request.param
+
+
 @pytest.mark.parametrize("rows", [None, 3, 1])
-def test_batches_equal_a_straight_loop(tiny, rows, share, monkeypatch):
-    """Both paths; a threshold of 0 shares every context there is, one of 2 shares none."""
-    monkeypatch.setattr(scoring, "_WORTH_SHARING", share)
+def test_batches_equal_a_straight_loop(tiny, rows, trees):
     found = score(tiny, rows=rows)
     assert len(found) == 9
     for (item, choice), one in found.items():
@@ -68,14 +74,74 @@ def test_a_text_without_context_may_begin_with_bos_and_keep_its_tokens(tiny):
     assert set(plain[0].record()) == {"item", "choice", "logprob", "tokens"}
 
 
-def test_long_contexts_are_computed_once(tiny, monkeypatch):
+def reads(model: Model) -> list[int]:
+    """Tokens that each forward pass is given, as it happens."""
+    seen: list[int] = []
+    layer = model.module.model.embed_tokens
+    layer.register_forward_pre_hook(lambda _, given: seen.append(given[0].numel()))
+    return seen
+
+
+def test_what_choices_and_items_have_in_common_is_computed_once(phi_folder):
+    model = load_model(str(phi_folder), device="cpu")
+    items = {
+        name: Item(name, "People in the city like to walk in the park", "t", choices=(f" on {day}.", f" on {day} and"))
+        for name, day in (("a", "Sundays"), ("b", "Mondays"))
+    }
+    batches = model.plan_likelihood(list(items.values()))
+    assert model.fit.trees == "" and len(batches) == 1
+    seen = reads(model)
+    (found,) = model.loglikelihood(items, batches)
+    rows = [model.encode_choice(item.text, choice)[0] for item in items.values() for choice in item.choices]
+    # A row's last token is only predicted.
+    assert seen == [len({tuple(row[:end]) for row in rows for end in range(1, len(row))})]
+    assert seen[0] < 0.5 * sum(map(len, rows))
+    for one in found:
+        item = items[one.item]
+        assert one.logprob == pytest.approx(by_hand(model, item.text, item.choices[one.choice])[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_the_output_layer_works_in_chunks_and_sees_only_what_predicts(phi_folder, trees, size, monkeypatch):
+    monkeypatch.setattr(scoring, "_CHUNK", {"cpu": size})
+    model = load_model(str(phi_folder), device="cpu")
+    item = Item("q", "The nurse said that", "t", choices=(" she would", " he would"))
+    batches = model.plan_likelihood([item])  # which also tries the model
     seen = []
-    monkeypatch.setattr(scoring, "_score_plain", lambda *given: seen.append("plain"))
-    item = Item("q", "People in the city like to walk in the park on Sundays. Who?", "t", choices=(" The nurse", " A"))
-    found = score(tiny, {"q": item})
-    assert not seen
-    for choice in (0, 1):
-        assert found["q", choice].logprob == pytest.approx(by_hand(tiny, item.text, item.choices[choice])[0], rel=1e-5)
+    model.module.lm_head.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[:-1].numel()))
+    (found,) = model.loglikelihood({"q": item}, batches)
+    rows = [model.encode_choice(item.text, choice) for choice in item.choices]
+    ends = [tuple(ids[:end]) for ids, count in rows for end in range(len(ids) - count, len(ids))]
+    assert max(seen) <= size and sum(seen) == (len(set(ends)) if trees else len(ends))
+    for one in found:
+        assert one.logprob == pytest.approx(by_hand(model, item.text, item.choices[one.choice])[0], rel=1e-5)
+
+
+def test_rows_may_be_equal_and_lie_within_one_another(tiny, trees):
+    ids = tiny.tokenizer.encode("The nurse said that she would come back")
+    rows = [Scored(ids, 4, "a"), Scored(ids[:-2], 3, "b"), Scored(ids, len(ids) - 1, "c"), Scored(ids[:1], 0, "d")]
+    a, b, c, d = score_batch(tiny.module, 0, [rows[:1], rows[1:]], torch.device("cpu"), trees=trees)
+    assert a == pytest.approx(c[-4:], rel=1e-5) and b == pytest.approx(c[-5:-2], rel=1e-5)
+    assert len(c) == len(ids) - 1 and d == []
+    with torch.no_grad():
+        logprobs = torch.log_softmax(tiny.module(input_ids=torch.tensor([ids])).logits[0].double(), -1)
+    assert c == pytest.approx([logprobs[at, token].item() for at, token in enumerate(ids[1:])], rel=1e-5)
+
+
+def test_nothing_to_score_asks_nothing_of_the_model(tiny, trees):
+    rows = [Scored([3], 0, "a"), Scored([4, 5], 0, "b")]
+    assert score_batch(None, 0, [rows], torch.device("cpu"), trees=trees) == [[], []]
+
+
+def test_in_half_precision_the_softmax_is_computed_in_float32(phi_folder, trees):
+    """Two paths round differently, but to bfloat16's 8 bits a logit's error is far under that of a bfloat16 softmax."""
+    model = load_model(str(phi_folder), device="cpu", dtype="bfloat16")
+    exact = load_model(str(phi_folder), device="cpu")
+    ids = model.tokenizer.encode("People in the city like to walk in the park on Sundays.")
+    (found,) = score_batch(model.module, 0, [[Scored(ids, len(ids) - 1, "a")]], torch.device("cpu"), trees=trees)
+    (expected,) = score_batch(exact.module, 0, [[Scored(ids, len(ids) - 1, "a")]], torch.device("cpu"))
+    assert found == pytest.approx(expected, abs=0.15)
+    assert any(number != torch.tensor(number).bfloat16().item() for number in found)
 
 
 def test_a_single_token_without_context_has_no_probability(tiny):
@@ -104,11 +170,27 @@ def test_errors_name_the_item(phi_folder, tiny):
     long = Item("q/long", "The nurse said " * 60, "t", choices=(" she",))
     with pytest.raises(ContextLengthError, match="item q/long"):
         tiny.plan_likelihood([long])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")], ids=["NaN", "infinity"])
+def test_numbers_that_are_not_finite_name_item_and_layer(phi_folder, trees, bad):
     model = load_model(str(phi_folder), device="cpu")
+    batches = model.plan_likelihood(list(ITEMS.values()))  # tries the model while it is sound
     with torch.no_grad():
-        model.module.model.embed_tokens.weight[model.tokenizer.encode(" mechanic")[-1]] = float("nan")
-    with pytest.raises(NonFiniteError, match=r"item q/2, choice \d"):
-        score(model)
+        model.module.model.embed_tokens.weight[model.tokenizer.encode(" mechanic")[-1]] = bad
+    with pytest.raises(NonFiniteError, match=r"item q/2, choice \d.* from model.embed_tokens on"):
+        list(model.loglikelihood(ITEMS, batches))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")], ids=["NaN", "infinity", "minus infinity"])
+def test_one_logit_that_is_not_finite_is_enough(phi_folder, trees, bad):
+    """Of a token that nobody asked for: the softmax over it would be wrong, or would hide what is broken."""
+    model = load_model(str(phi_folder), device="cpu")
+    batches = model.plan_likelihood(list(ITEMS.values()))
+    with torch.no_grad():
+        model.module.lm_head.bias[-1] = bad
+    with pytest.raises(NonFiniteError, match=r"item q/\d, choice \d.* from lm_head on"):
+        list(model.loglikelihood(ITEMS, batches))
 
 
 def test_a_model_with_bos_scores_the_first_token(phi_folder, tmp_path):
@@ -138,7 +220,7 @@ def test_chat_format_needs_a_template_and_wraps_the_prompt(phi_folder):
     plain = load_model(str(phi_folder), device="cpu")
     plain.tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %} [bot]"
     chat = Model(plain.weights, prompt_format="chat")
-    assert chat._text(chat.encode_prompt("The nurse")) == "[user] The nurse [bot]"
+    assert chat.tokens.texts([chat.encode_prompt("The nurse")])[0] == "[user] The nurse [bot]"
     ids, scored = chat.encode_choice("The nurse", " said")
-    assert chat._text(ids) == "[user] The nurse [bot]said"
+    assert chat.tokens.texts([ids])[0] == "[user] The nurse [bot]said"
     assert scored == len(chat.tokenizer.encode("said"))

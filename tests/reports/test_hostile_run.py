@@ -31,10 +31,10 @@ class Hostile(Model):
     def __init__(self, model: Model) -> None:
         super().__init__(model.weights)
 
-    def generate(self, *given: Any) -> Iterator[list[Any]]:
+    def generate(self, *given: Any, **named: Any) -> Iterator[list[Any]]:
         """The real batches with other texts."""
         number = 0
-        for batch in super().generate(*given):
+        for batch in super().generate(*given, **named):
             changed = []
             for one in batch:
                 changed.append(dataclasses.replace(one, text=HOSTILE[number % len(HOSTILE)]))

@@ -109,6 +109,18 @@ def test_a_batch_of_wrong_length_is_redone_text_by_text() -> None:
     assert plugin.seen == [["a", "bb"], ["a"], ["bb"]]
 
 
+def test_a_bad_text_is_found_by_halving() -> None:
+    def fussy(text: str) -> ScoreResult:
+        if text == "text 300":
+            raise RuntimeError("no")
+        return length("a")
+
+    plugin = Plugin(fussy)
+    results = score_all(plugin, [f"text {number}" for number in range(512)])
+    assert [number for number, result in enumerate(results) if result.values is None] == [300]
+    assert len(plugin.seen) == 1 + 2 * 9, "two halves at each of nine levels, not one call a text"
+
+
 def test_an_interrupt_is_not_taken_for_a_bad_text() -> None:
     def interrupted(text: str) -> ScoreResult:
         raise KeyboardInterrupt
