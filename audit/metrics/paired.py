@@ -59,8 +59,6 @@ class PairedDifference:
     clusters: int
     missing: int
     """Units without a value on one side or the other, or present on one side only."""
-    detectable: float | None
-    """Smallest true change that would have been seen (interval without 0) with 80 % power."""
     correlation: float | None
     """Correlation of base and variant over clusters; None under 3 clusters or without spread."""
     mcnemar_p: float | None
@@ -136,7 +134,7 @@ def pair_units(base: Units, tuned: Units) -> Pair:
 
 
 def paired_difference(base: Units, tuned: Units, level: float = 0.95, seed: int = 0) -> PairedDifference:
-    """Variant minus base on the units that both have, with interval, power and tests.
+    """Variant minus base on the units that both have, with interval and tests.
 
     Args:
         base: units of the base model.
@@ -163,7 +161,6 @@ def paired_difference(base: Units, tuned: Units, level: float = 0.95, seed: int 
         n=found.n,
         clusters=found.clusters,
         missing=found.missing,
-        detectable=detectable(found),
         correlation=_correlation(pair),
         mcnemar_p=_mcnemar(pair),
         sign_flip_p=(
@@ -387,24 +384,6 @@ def _paired_rate(
     ).astype(object)
     method[clustered] = "exact discordant shares at the number of clusters (few units differ)"
     return span * np.where(few, exact[0], score[0]), span * np.where(few, exact[1], score[1]), method
-
-
-def detectable(found: Contrast, power: float = POWER) -> float | None:
-    """Smallest true change that the interval would have told from zero with the given power.
-
-    Half the interval's width is z standard errors; the change must exceed them by the power's quantile.
-
-    Args:
-        found: a contrast with its interval.
-        power: chance of seeing the change.
-
-    Returns:
-        In the metric's unit; None without an interval.
-    """
-    if found.low is None or found.high is None:
-        return None
-    z = intervals.z_value(found.level)
-    return (found.high - found.low) / 2.0 * (1.0 + intervals.z_value(2 * power - 1) / z)
 
 
 def _correlation(pair: Pair) -> float | None:

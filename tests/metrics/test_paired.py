@@ -141,7 +141,7 @@ def test_ids_on_one_side_and_rows_without_value_are_missing():
 
 def test_nothing_in_common_has_no_value():
     found = paired_difference(units([1.0], ids=["a"]), units([1.0], ids=["b"]))
-    assert (found.difference, found.low, found.n, found.missing, found.detectable) == (None, None, 0, 2, None)
+    assert (found.difference, found.low, found.n, found.missing) == (None, None, 0, 2)
 
 
 def test_one_cluster_has_no_interval():
@@ -161,14 +161,6 @@ def test_what_cannot_be_paired_is_refused():
         paired_difference(units([1.0], draws=5), units([1.0], draws=25))
     with pytest.raises(UsageError, match="another template"):
         paired_difference(units([1.0], clusters="a"), units([1.0], clusters="b"))
-
-
-def test_detectable_is_the_normal_sample_size_formula():
-    rng = np.random.default_rng(5)
-    before = rng.normal(size=400)
-    after = before + rng.normal(0, 1, 400)
-    found = paired_difference(units(before, statistic=MEAN), units(after, statistic=MEAN))
-    assert found.detectable == pytest.approx((1.959964 + 0.841621) * np.std(after - before) / 20, rel=0.03)
 
 
 def test_the_far_side_of_a_target_is_the_sum():
