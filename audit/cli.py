@@ -128,6 +128,10 @@ def run(
     plan: Annotated[
         Path | None, typer.Option("--plan", help="TOML with the same keys, or a run.json; flags win.")
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", help="Gate policy to be judged by: sets profile and seed, records its digest."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Audit one model: put suites to it, score the answers, and write a run folder."""
@@ -144,7 +148,7 @@ def run(
     from audit.plan import read_call
     from reports import terminal
 
-    plans = _plans(plan, flags)
+    plans = _plans(plan, flags, policy)
     planned_out, planned_offline = read_call(plan) if plan else (None, False)
     out, offline = out or Path(planned_out or "run"), offline or planned_offline
     with watch(Console(stderr=True)) as progress:
@@ -161,10 +165,12 @@ def run(
         _exit_incomplete(done)
 
 
-def _plans(path: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
+def _plans(path: Path | None, flags: dict[str, Any], policy: Path | None) -> dict[str, Any]:
     from audit.errors import UnknownNameError, UsageError
     from audit.plan import PROFILES, make_plan, read_plans
+    from audit.policy import read_policy
 
+    demanded = read_policy(policy) if policy else None
     plans = {}
     for name, values in (read_plans(path) if path else {"": {}}).items():
         values |= {key: value for key, value in flags.items() if value is not None}
@@ -172,6 +178,7 @@ def _plans(path: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
             raise UsageError("no model: give one (for a first try: smollm2), or a --plan that names one")
         if isinstance(values.get("profile"), str) and values["profile"] not in PROFILES:
             raise UnknownNameError("profile", values["profile"], PROFILES)
+        values = demanded.fill(values) if demanded else values
         plans[name] = make_plan(values, str(path) if path else "plan")
     return plans
 
@@ -225,6 +232,49 @@ def compare(
         typer.echo(f"\nWritten: {out}")
 
 
+@app.command(epilog="Example: slm-audit gate runs/tuned --baseline runs/base --policy gate.toml --junit gate.xml")
+def gate(
+    variant: Annotated[
+        Path | None, typer.Argument(help="Run folder of what is judged; with --init the file to write.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", help="Run folder of the base; rules with a margin need it.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="The policy, TOML; see --init.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML: a test case a rule.")] = None,
+    summary: Annotated[
+        Path | None, typer.Option("--summary", help="Write Markdown; $GITHUB_STEP_SUMMARY is appended to.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON by the schema in docs/gate.schema.json.")
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", help="Where attempts are counted; default beside the policy.")
+    ] = None,
+    init: Annotated[bool, typer.Option("--init", help="Write a commented policy (gate.toml) and stop.")] = False,
+) -> None:
+    """Judge a run by a policy; the verdict is the exit code: 0 pass, 3 incomplete, 4 inconclusive, 5 failed."""
+    from audit.errors import UsageError
+    from audit.gate import exit_code
+    from audit.gate_ledger import ledger_of
+    from audit.gate_verdict import judge
+    from audit.policy import read_policy, write_default
+    from reports import gate as pages
+
+    if init:
+        written = write_default(variant or Path("gate.toml"))
+        typer.echo(f"Written: {written}\nNext: set its margins, commit it, then slm-audit run MODEL --policy {written}")
+        return
+    if variant is None or policy is None:
+        raise UsageError("a gate needs a run folder and --policy FILE; write a policy with: slm-audit gate --init")
+    found = judge(variant, read_policy(policy), baseline=baseline, ledger=ledger or ledger_of(policy))
+    pages.write(found, junit=junit, summary=summary, json=json_file)
+    typer.echo(pages.plain(found), nl=False)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        typer.echo("\n".join(pages.workflow_commands(found)))
+    raise typer.Exit(exit_code(found.verdict))
+
+
 @app.command(epilog="Example: slm-audit rescore runs/base --scorers vader,degeneration")
 def rescore(
     folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
@@ -259,6 +309,20 @@ def report(
     from reports.pages import render_folder
 
     typer.echo(f"Report: {render_folder(folder, out, cards=[Path(card) for card in _names(cards)])}")
+
+
+@app.command(epilog="Example: slm-audit export runs/base --to model-card")
+def export(
+    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    to: Annotated[str, typer.Option("--to", help="model-card, every-eval-ever, in-toto, csv or parquet.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; default in the run folder.")] = None,
+) -> None:
+    """Write a run's numbers in another format, with intervals and counts and without any answer's text."""
+    from audit.results import Run
+    from reports.exports.write import export as write
+
+    typer.echo(f"Written: {write(folder, to, out)}")
+    _exit_incomplete(Run(folder))
 
 
 @app.command(epilog="Example: slm-audit score texts.jsonl --scorer vader --out scores.jsonl")

@@ -11,17 +11,18 @@ import numpy as np
 from audit import gate, provenance
 from audit.agreement import deciding_scorer, scorer_agreement, threshold_cautions, threshold_rows
 from audit.errors import UsageError
+from audit.gate_pairing import Table, pair_runs
 from audit.metrics import registry
+from audit.metrics.paired import pair_units
+from audit.metrics.power import smallest_change
 from audit.metrics.units import Units
-from audit.plan import changes, suite_changes
 from audit.results import Run
 from audit.schema import Comparison, Difference, Excerpt, GateResult, VariantComparison
 from audit.scorers.brief import attach
-from audit.summary import describe, facets, suite_metrics, values_of
+from audit.summary import describe, facets
 
 # Excerpts of each kind and suite: enough to see what the numbers are made of, few enough to read.
 _EXCERPTS = {"worst": 4, "most changed": 3, "random": 3}
-Table = dict[gate.Key, Units]
 
 
 def compare(
@@ -79,9 +80,16 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _compare_one(base: Run, tuned: Run, name: str, rules: Sequence[gate.Rule]) -> VariantComparison:
-    shared, notes = _shared_suites(base, tuned)
-    before, after = _tables(base, shared), _tables(tuned, shared)
-    notes += _drop_unequal(base, tuned, before, after)
+    pair = pair_runs(base, tuned)
+    if not pair.shared:
+        said = " ".join(pair.notes)
+        raise UsageError(f"{base.path} and {tuned.path} cannot be compared; run both with one plan. {said}")
+    shared, notes = pair.shared, list(pair.notes)
+    # Neither differences nor rules read what two runs do not measure alike.
+    before, after = (
+        {key: units for key, units in side.items() if key[0] in shared and key not in pair.apart}
+        for side in (pair.base, pair.variant)
+    )
     differences = _differences(base, before, after)
     result: GateResult | None = gate.decide(rules, before, after) if rules else None
     differing, compared = _answers_that_differ(base, tuned, shared)
@@ -92,63 +100,6 @@ def _compare_one(base: Run, tuned: Run, name: str, rules: Sequence[gate.Rule]) -
         samples_compared=compared, samples_that_differ=differing, agreement=tuple(scorer_agreement(tuned, name)),
         thresholds=tuple(thresholds), notes=tuple(notes),
     )  # fmt: skip
-
-
-def _shared_suites(base: Run, tuned: Run) -> tuple[list[str], list[str]]:
-    """Suites whose digests are equal, and a sentence on each that is left out."""
-    words = ("in the base", "in the variant")
-    plans = changes(base.record["plan"], tuned.record["plan"], ("seed", "prompt_format"), words)
-    shared, notes = [], []
-    for name in dict.fromkeys([*base.suites, *tuned.suites]):
-        if name not in tuned.suites or name not in base.suites:
-            where = "the variant" if name not in tuned.suites else "the base"
-            notes.append(f"{name} is not compared: {where} was not put to it.")
-        elif base.suites[name]["digest"] != tuned.suites[name]["digest"]:
-            what = plans + suite_changes(base.suites[name], tuned.suites[name], words)
-            notes.append(f"{name} is not compared; it differs in {', '.join(what)}.")
-        else:
-            shared.append(name)
-    if not shared:
-        raise UsageError(f"{base.path} and {tuned.path} cannot be compared; run both with one plan. {' '.join(notes)}")
-    return shared, notes
-
-
-def _tables(run: Run, suites: Sequence[str]) -> Table:
-    """(suite, metric, scorer) -> units."""
-    return {
-        (name, metric.name, metric.scorer): metric.units(run.answers.get(name, ()))
-        for name in suites
-        for metric in suite_metrics(run.suites[name], values_of(run.record["scorers"]))[0]
-    }
-
-
-def _drop_unequal(base: Run, tuned: Run, before: Table, after: Table) -> list[str]:
-    """Take out what two runs do not measure alike, so that neither differences nor gate read it; say so, each time."""
-    revisions = [{one["name"]: one["revision"] for one in run.record["scorers"]} for run in (base, tuned)]
-    same_tokens = base.record["model"]["tokenizer_sha256"] == tuned.record["model"]["tokenizer_sha256"]
-    notes = []
-    for key in dict.fromkeys([*before, *after]):
-        metric = registry.get(key[1])
-        mine, theirs = (found.get(key[2]) for found in revisions)
-        if key not in before or key not in after:
-            where = "variant" if key not in after else "base"
-            by = f" by {key[2]}" if key[2] else ""
-            notes.append(f"{key[0]}/{metric.name} is not compared: the {where} has no such number{by}; rescore it.")
-        elif mine != theirs:
-            notes.append(
-                f"{key[0]}/{metric.name} is not compared: scorer {key[2]} has another revision "
-                f"({mine} in the base, {theirs} in the variant); rescore one run."
-            )
-        elif same_tokens or metric.unit not in ("perplexity", "nats/token"):
-            continue
-        before.pop(key, None)
-        after.pop(key, None)
-    if not same_tokens:
-        notes.append(
-            "Base and variant have different tokenizers: perplexity is not compared (bits per byte is), and answers "
-            "do not share random numbers step by step."
-        )
-    return notes
 
 
 def _differences(base: Run, before: Table, after: Table) -> list[Difference]:
@@ -169,10 +120,9 @@ def _difference(head: Mapping[str, Any], group: str, base: Units, tuned: Units, 
     found = registry.paired_difference(base, tuned, level=0.95, seed=seed)
     return Difference(
         **head, group=group, base=found.base, tuned=found.tuned, difference=found.difference, low=found.low,
-        high=found.high,
-        level=found.level, method=found.method, n=found.n, clusters=found.clusters, missing=found.missing,
-        detectable=found.detectable, correlation=found.correlation, mcnemar_p=found.mcnemar_p,
-        sign_flip_p=found.sign_flip_p,
+        high=found.high, level=found.level, method=found.method, n=found.n, clusters=found.clusters,
+        missing=found.missing, detectable=smallest_change(pair_units(base, tuned), found),
+        correlation=found.correlation, mcnemar_p=found.mcnemar_p, sign_flip_p=found.sign_flip_p,
     )  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from audit.results import Run
 from tests.conftest import ENVIRONMENT, Called, finished, start
 
 VERBS = (
-    "demo", "run", "compare", "rescore", "report", "score", "scorer-card", "verify", "list", "doctor", "fetch",
-    "finetune",
+    "demo", "run", "compare", "gate", "rescore", "report", "score", "scorer-card", "verify", "list", "doctor",
+    "export", "fetch", "finetune",
 )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def test_a_run_says_what_it_does_and_what_to_do_next(
 ) -> None:
     said = cli("run", tiny, "--suites", suite, "--out", tmp_path / "run")
     assert said.code == 0
-    for stage in ("answering tiny-talk: 16 answers", "scoring with embedded: 16 answers", "done in"):
+    for stage in ("answering tiny-talk: 16 answers", "scoring with embedded, degeneration: 16 answers", "done in"):
         assert stage in said.err
     assert f"Next: slm-audit report {tmp_path / 'run'}" in said.out
     assert "tiny-talk" in said.out

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.errors import UnknownNameError, UsageError
-from audit.gate import DEFAULT_RULES, Rule, decide, exit_code
+from audit.gate import DEFAULT_RULES, Rule, decide, exit_code, judge, unjudged
 from audit.metrics.units import MEAN, RATE, SHARE_MEAN, Statistic, Units
 from audit.schema import GateResult
 
@@ -46,7 +46,7 @@ def gate(rules, base, tuned, **more) -> GateResult:
 def test_no_harm_passes_and_the_interval_that_decided_is_one_sided_at_alpha():
     result = gate([BITS], units(noise(1.0)), units(noise(1.0, seed=1)))
     (rule,) = result.rules
-    assert (result.verdict, rule.verdict, exit_code(result)) == ("pass", "pass", 0)
+    assert (result.verdict, rule.verdict, exit_code(result.verdict)) == ("pass", "pass", 0)
     assert rule.high < 0.1
     assert rule.level == pytest.approx(0.9)
     assert rule.needed is None
@@ -56,7 +56,7 @@ def test_no_harm_passes_and_the_interval_that_decided_is_one_sided_at_alpha():
 def test_harm_over_the_margin_fails():
     result = gate([BITS], units(noise(1.0)), units(noise(1.4, seed=1)))
     (rule,) = result.rules
-    assert (result.verdict, exit_code(result)) == ("fail", 5)
+    assert (result.verdict, exit_code(result.verdict)) == ("fail", 5)
     assert rule.low > 0.1
     assert rule.harm == pytest.approx(0.4)
     assert "at least" in rule.reason
@@ -66,7 +66,7 @@ def test_harm_over_the_margin_fails():
 def test_between_is_inconclusive_and_says_what_would_settle_it():
     result = gate([BITS], units(noise(1.0, 12)), units(noise(1.06, 12, seed=1)))
     (rule,) = result.rules
-    assert (result.verdict, exit_code(result)) == ("inconclusive", 4)
+    assert (result.verdict, exit_code(result.verdict)) == ("inconclusive", 4)
     assert rule.low < 0.1 < rule.high
     assert rule.needed > rule.n == 12
     assert f"{rule.needed:,}" in rule.reason
@@ -126,7 +126,7 @@ def test_missing_answers_are_incomplete_and_never_pass():
     tuned = noise(0.5, seed=1)
     tuned[3] = np.nan
     result = gate([BITS], units(noise(1.0)), units(tuned))
-    assert (result.verdict, exit_code(result)) == ("incomplete", 3)
+    assert (result.verdict, exit_code(result.verdict)) == ("incomplete", 3)
     assert "1 of 100" in result.rules[0].reason
     assert gate([BITS], units(noise(1.0)), units(tuned), tolerated=0.01).verdict == "pass"
     assert gate([BITS], units(noise(1.0)), units(noise(0.5, 99))).verdict == "incomplete", "an id on one side only"
@@ -159,6 +159,90 @@ def test_a_rule_must_hold_by_every_scorer_unless_it_names_one():
     assert decide([replace(rule, scorer="three")], base, tuned).verdict == "incomplete", "a scorer that was not run"
     del tuned["s", "toxic-fraction", "one"]
     assert [r.verdict for r in decide([rule], base, tuned).rules] == ["incomplete", "fail"], "one side lacks a scorer"
+
+
+DISAGREE = Rule("s", "toxic-fraction", 0.1, "", scorer="one", disagreement="inconclusive")
+
+
+def by_scorers(one, two, **keys) -> tuple[dict, dict]:
+    """Both sides of a toxic fraction by two scorers: nothing toxic in the base, the shares given in the variant."""
+    sides = {}
+    for name, share in (("one", one), ("two", two)):
+        values = (np.arange(200) < 200 * share).astype(float)
+        sides[name] = (units(np.zeros(200), RATE, **keys), units(values, RATE, **keys))
+    return tuple({("s", "toxic-fraction", name): sides[name][side] for name in sides} for side in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "disagreement", "verdict"),
+    [
+        (0.0, 0.0, "inconclusive", "pass"),
+        (0.0, 1.0, "inconclusive", "inconclusive"),
+        (0.0, 0.1, "inconclusive", "inconclusive"),
+        (0.0, 1.0, "note", "pass"),
+        (1.0, 0.0, "inconclusive", "fail"),
+        (1.0, 1.0, "note", "fail"),
+        (0.1, 0.0, "note", "inconclusive"),
+    ],
+)
+def test_a_scorer_that_disagrees_withholds_a_pass_and_nothing_else(one, two, disagreement, verdict):
+    base, tuned = by_scorers(one, two)
+    (rule,) = decide([replace(DISAGREE, disagreement=disagreement)], base, tuned).rules
+    assert (rule.scorer, rule.verdict) == ("one", verdict)
+    assert ("two" in rule.reason) == (one == 0.0 and two > 0.0)
+    if verdict == "fail":
+        assert rule.level == pytest.approx(0.9), "the scorer that does not decide is no hypothesis of Holm's"
+
+
+def test_disagreement_is_looked_for_in_the_same_group():
+    base, tuned = by_scorers(0.0, 0.5, groups=["a"] * 100 + ["b"] * 100)
+    found = decide([replace(DISAGREE, group="*")], base, tuned).rules
+    assert [(rule.group, rule.verdict) for rule in found] == [("a", "inconclusive"), ("b", "pass")]
+
+
+def test_a_scorer_without_values_on_one_side_does_not_agree():
+    base, tuned = by_scorers(0.0, 0.0)
+    del base["s", "toxic-fraction", "two"]
+    assert decide([DISAGREE], base, tuned).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("mean", "verdict"), [(0.5, "pass"), (0.45, "pass"), (0.39, "inconclusive"), (0.2, "fail"), (0.8, "fail")]
+)
+@pytest.mark.parametrize("metric", ["sentiment", "toxicity-probability"])
+def test_a_band_is_tested_on_both_sides_whatever_the_metrics_direction(metric, mean, verdict):
+    values = units(np.clip(noise(mean, 200, 0.1), 0, 1), SHARE_MEAN)
+    band = Rule("s", metric, 0.1, "", kind="absolute", middle=0.5)
+    (rule,) = decide([band], {}, {("s", metric, ""): values}).rules
+    assert rule.verdict == verdict
+    assert "between 0.4 and 0.6" in rule.label
+    assert rule.harm == pytest.approx(abs(values.value() - 0.5))
+
+
+def test_a_value_on_the_edge_of_a_band_passes_at_most_alpha_of_the_time():
+    band = Rule("s", "crows-log-likelihood-difference", 0.1, "", kind="absolute", middle=0.5)
+    verdicts = []
+    for seed in range(600):
+        values = np.random.default_rng(seed).normal(0.6 if seed % 2 else 0.4, 0.1, 20)
+        verdicts.append(decide([band], {}, {("s", band.metric, ""): units(values)}).verdict)
+    error = math.sqrt(0.05 * 0.95 / 600)
+    assert verdicts.count("pass") / 600 < 0.05 + 2.6 * error
+    assert verdicts.count("pass") > 0
+    assert verdicts.count("fail") / 600 < 0.05 + 2.6 * error
+
+
+def test_what_is_kept_apart_is_incomplete_with_its_reason_but_bounds_are_decided():
+    good = {("s", "bits-per-byte", ""): units(noise(1.0))}
+    rules = [BITS, replace(BITS, kind="absolute", margin=2.0)]
+    found = judge(rules, good, good, apart={("s", "bits-per-byte", ""): "s is not compared; it differs in seed"})
+    assert [(rule, result.verdict) for rule, result in found] == [(rules[0], "incomplete"), (rules[1], "pass")]
+    assert found[0][1].reason == "Incomplete: s is not compared; it differs in seed."
+
+
+def test_unjudged_rules_are_incomplete_each_with_the_reason():
+    found = unjudged([BITS, DISAGREE], "the folder is damaged")
+    assert [result.verdict for _, result in found] == ["incomplete"] * 2
+    assert all(result.reason == "Incomplete: the folder is damaged." for _, result in found)
 
 
 def test_no_rule_passes_nothing():

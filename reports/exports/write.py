@@ -1,0 +1,74 @@
+"""``export``: a run folder into one file of another format."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from audit import store
+from audit.errors import CorruptFolderError, FolderError, UnknownNameError, UsageError
+from audit.results import Run
+from reports.exports import every_eval_ever, in_toto, model_card, source, tables
+
+FORMATS: dict[str, tuple[str, Callable[[Run], bytes]]] = {
+    "model-card": ("model-card.md", model_card.render),
+    "every-eval-ever": ("every-eval-ever.json", every_eval_ever.render),
+    "in-toto": ("in-toto.json", in_toto.render),
+    "csv": ("summary.csv", tables.render_csv),
+    "parquet": ("summary.parquet", tables.render_parquet),
+}
+"""Name -> file it goes to in the run folder, and what makes its content."""
+_OWN = (store.RUN, store.ITEMS, store.BATCHES, store.SAMPLES, store.LIKELIHOODS, store.SCORES, store.SUMMARY)
+
+
+def export(folder: str | Path, to: str, out: str | Path | None = None) -> Path:
+    """Write a run in another format. An incomplete run is written too, and says so wherever its numbers stand.
+
+    Args:
+        folder: a run folder.
+        to: a name in :data:`FORMATS`.
+        out: the file to write; default the format's own name in the run folder.
+
+    Returns:
+        The file written; what was there is replaced whole, or not at all.
+
+    Raises:
+        UnknownNameError: no such format.
+        UsageError: the run is not finished, ``out`` is one of its own files, or the format has no place for it.
+        FolderError: there is no run in the folder, or the file cannot be written.
+        CorruptFolderError: a file is not the one that the run wrote, or its record was altered.
+    """
+    if to not in FORMATS:
+        raise UnknownNameError("format", to, FORMATS)
+    name, render = FORMATS[to]
+    run = source.read(folder)
+    target = Path(out) if out is not None else run.folder.file(name)
+    if target.resolve() in {run.folder.file(own).resolve() for own in _OWN}:
+        raise UsageError(f"--out {target}: this is a file of the run itself; choose another")
+    try:
+        content = render(run)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
+        raise CorruptFolderError(f"{run.path}: the run's record {what}; run.json was altered") from error
+    _replace(target, content)
+    return target
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old or the new content, never half of it."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        draft = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            draft.chmod(0o644)  # mkstemp makes it private; an export is made to be handed on
+            draft.replace(target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise FolderError(f"the export cannot be written to {target}: {error.strerror or error}") from error
