@@ -33,7 +33,15 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Timings and simulations, many minutes of them. The extra holds the tools that the timings are held against.
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.coverage --write
-	$(BIN)/python -m benchmarks.coupling
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m benchmarks.generation --write
+	$(BIN)/python -m benchmarks.likelihood --write
+	$(BIN)/python -m benchmarks.scale --write
+	$(BIN)/python -m benchmarks.adapters --write
 	$(BIN)/python -m benchmarks.scoring
+	$(BIN)/python -m benchmarks.coupling
+	$(BIN)/python -m benchmarks.power --write
+	$(BIN)/python -m benchmarks.correction --write
+	$(BIN)/python -m benchmarks.coverage --write
