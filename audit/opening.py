@@ -178,5 +178,5 @@ def _model_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         )
         found.append(f"adapter ({there} there, {asked} asked)")
     # The way answers and likelihoods are computed is among them, since rounding depends on it.
-    rest = ("dtype", "device", "generation", "scoring", "tokenizer_sha256", "chat_template_sha256")
+    rest = ("dtype", "device", "generation", "scoring", "linear_layers", "tokenizer_sha256", "chat_template_sha256")
     return found + changes(before, now, rest, _WORDS)

@@ -118,6 +118,7 @@ class Model:
             "context_length": self.context_length,
             "generation": _path("shared prompts", fit.sharing, fit),
             "scoring": _path("token trees", fit.trees, fit),
+            "linear_layers": "weights rearranged for oneDNN" if self.weights.packed else "as torch computes them",
             "notes": [*source.notes, *quantised(self.module)],
         }
 

@@ -44,8 +44,8 @@ class Weights:
         self._peft: Any = None
         self._adapters: dict[str, str] = {}
         self._fits: dict[str | None, Fit] = {}
-        if self._size() <= _PACKING_SHARE * free_bytes(self.device):
-            pack_linears(self.module)
+        # Whether linear layers run from rearranged weights: it changes rounding, so that a run must keep to it.
+        self.packed = self._size() <= _PACKING_SHARE * free_bytes(self.device) and pack_linears(self.module) > 0
 
     def _size(self) -> int:
         return sum(parameter.numel() * parameter.itemsize for parameter in self.module.parameters())
