@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from audit.errors import FolderError, MissingResourceError
+from audit.errors import MissingResourceError
 from audit.schema import Comparison
 from reports import text, view
+from reports.writing import replace_file
 
 _SYMBOLS = {"pass": "✓", "fail": "✕", "inconclusive": "?", "incomplete": "…"}
 _WORDS = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive", "incomplete": "Incomplete"}
@@ -59,20 +59,7 @@ def write(comparison: Comparison, path: str | os.PathLike[str]) -> Path:
         MissingResourceError: as for :func:`render`.
     """
     target = Path(path)
-    data = render(comparison).encode()
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-        draft = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            draft.chmod(0o644)  # mkstemp makes it private; a report is made to be handed on
-            draft.replace(target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise FolderError(f"the report cannot be written to {target}: {error.strerror or error}") from error
+    replace_file(target, render(comparison).encode(), "report")
     return target
 
 

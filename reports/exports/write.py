@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from audit import store
 from audit.errors import CorruptFolderError, FolderError, UnknownNameError, UsageError
 from audit.results import Run
 from reports.exports import every_eval_ever, in_toto, model_card, source, tables
+from reports.writing import replace_file
 
 FORMATS: dict[str, tuple[str, Callable[[Run], bytes]]] = {
     "model-card": ("model-card.md", model_card.render),
@@ -52,23 +51,9 @@ def export(folder: str | Path, to: str, out: str | Path | None = None) -> Path:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
         raise CorruptFolderError(f"{run.path}: the run's record {what}; run.json was altered") from error
-    _replace(target, content)
-    return target
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old or the new content, never half of it."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-        draft = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            draft.chmod(0o644)  # mkstemp makes it private; an export is made to be handed on
-            draft.replace(target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
     except OSError as error:
         raise FolderError(f"the export cannot be written to {target}: {error.strerror or error}") from error
+    replace_file(target, content, "export")
+    return target
