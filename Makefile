@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= demo-run
+WORKERS ?= 2
 
 .PHONY: install demo test test-full lint bench
 
@@ -21,9 +22,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/slm-audit demo --out $(OUT)
 
-# HF_HUB_OFFLINE: tests never ask a hub.
+# HF_HUB_OFFLINE: tests never ask a hub. Each worker loads models of its own and computes with one thread.
 test: $(STAMP)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "not slow and not cuda"
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow and not cuda"
 
 test-full: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "slow and not cuda" --timeout=1800
@@ -40,8 +41,10 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.likelihood --write
 	$(BIN)/python -m benchmarks.scale --write
 	$(BIN)/python -m benchmarks.adapters --write
+	$(BIN)/python -m benchmarks.precision --write
 	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.coupling
 	$(BIN)/python -m benchmarks.power --write
 	$(BIN)/python -m benchmarks.correction --write
 	$(BIN)/python -m benchmarks.coverage --write
+	$(BIN)/python -m benchmarks.validity --write

@@ -234,3 +234,33 @@ def finished(process: subprocess.Popen[str], timeout: float = 240) -> Called:
 def rows_of(path: Path) -> list[str]:
     """A journal's lines, sorted: equal up to line order means equal here."""
     return sorted(path.read_text(encoding="ascii").splitlines()) if path.exists() else []
+
+
+@pytest.fixture(scope="session")
+def base(tiny: Path, model: Any, suite: Path, text_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run; to be copied, never changed."""
+    out = tmp_path_factory.mktemp("runs") / "base"
+    return audit.run(str(tiny), [str(suite), str(text_suite)], out, loaded=model).path
+
+
+@pytest.fixture(scope="session")
+def tuned(tiny: Path, adapter: Path, base: Path, suite: Path, text_suite: Path) -> Path:
+    """The same of a variant."""
+    suites = [str(suite), str(text_suite)]
+    return audit.run(str(tiny), suites, base.parent / "tuned", adapter=str(adapter), device="cpu").path
+
+
+POLICY = "version = 1\n"
+"""How every policy begins."""
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes ``gate.toml``."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "gate.toml"
+        path.write_text(POLICY + text)
+        return path
+
+    return write
