@@ -7,8 +7,9 @@ again whole and in the same composition.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,10 @@ from probes.suite import Item
 
 if TYPE_CHECKING:
     from audit.models import Model, Weights
+    from audit.models.halving import Halved
+
+# How the note on batches that were done in parts begins.
+_SHORT = "Memory ran short:"
 
 
 def run(
@@ -79,7 +84,7 @@ def execute(
         judges = [scorers.get(name) for name in _scorer_names(plan, chosen)]
     folder = store.Folder(out)
     with folder.locked():
-        model = loaded or _load(plan, offline, progress)
+        model = loaded or load(plan, offline, progress)
         record = header(plan, chosen, judges, model, list(sys.argv if argv is None else argv))
         begin(folder, record, chosen, model, plan)
         with _status_kept(folder):
@@ -125,14 +130,19 @@ def execute_all(
         told = Named(progress, name)
         base = (plan.model, plan.revision, plan.dtype, plan.device)
         if weights is None or (of is not None and of != base):
-            weights = _load(plan.model_copy(update={"adapter": None}), offline, told).weights
+            weights = load(plan.model_copy(update={"adapter": None}), offline, told).weights
         of = base
         loaded = Model(weights, Path(plan.adapter) if plan.adapter else None, prompt_format=plan.prompt_format)
         runs.append(execute(plan, Path(out) / name, loaded=loaded, progress=told, argv=argv))
     return runs
 
 
-def _load(plan: Plan, offline: bool, progress: Progress) -> Model:
+def load(plan: Plan, offline: bool, progress: Progress) -> Model:
+    """The model of a plan, with its adapter.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
     from audit.models import load_model
 
     progress.stage(f"loading {plan.model}", 1, "model")
@@ -167,8 +177,8 @@ def _status_kept(folder: store.Folder) -> Iterator[None]:
 
 def _set_status(folder: store.Folder, status: str, why: str | None = None) -> None:
     try:
-        record = folder.read_json(store.RUN)
-        folder.write_json(store.RUN, record | {"status": status} | ({} if why is None else {"stopped_by": why}))
+        record = Run(folder.path).record
+        folder.write_run(record | {"status": status} | ({} if why is None else {"stopped_by": why}))
     except AuditError:
         # The disk may be the very thing that failed; the journals are whole and the old run.json still says "running".
         return
@@ -210,7 +220,7 @@ def _answer(
                 if not mine:
                     continue
                 _begin_part(one, mode, mine, progress)
-                for results in _answers(one, mode, mine, items, model, plan, progress):
+                for results in _answers(one, mode, mine, items, model, plan, progress, partial(_keep_halved, folder)):
                     writer.call(_keep, folder, mode, [result.record() for result in results], judging)
                     progress.advance(len(results))
 
@@ -223,13 +233,38 @@ def _begin_part(one: Chosen, mode: Mode, batches: Sequence[Batch], progress: Pro
 
 def _answers(
     one: Chosen, mode: Mode, batches: Sequence[Batch], items: Mapping[str, Item], model: Model, plan: Plan,
-    progress: Progress,
+    progress: Progress, halved: Callable[[Halved], None],
 ) -> Iterator[Sequence[Any]]:  # fmt: skip
     """What the model gives, batch by batch."""
     suite, entries = one.suite, [batch.entries for batch in batches]
     if mode == "generate":
-        return model.generate(items, entries, suite.decoding, plan.seed, say=progress.say)
-    return model.loglikelihood(items, entries, begin=suite.begin, per_token=suite.per_token, say=progress.say)
+        return model.generate(items, entries, suite.decoding, plan.seed, say=progress.say, halved=halved)
+    return model.loglikelihood(
+        items, entries, begin=suite.begin, per_token=suite.per_token, say=progress.say, halved=halved
+    )
+
+
+def _keep_halved(folder: store.Folder, found: Halved) -> None:
+    """Count in ``run.json`` a batch that was done in parts; one that is done again after a crash counts again."""
+    record = Run(folder.path).record
+    had = record.get("halved") or {"batches": 0, "rows": 0, "parts": 0, "ceiling_bytes": found.ceiling}
+    record["halved"] = {
+        "batches": had["batches"] + 1, "rows": had["rows"] + found.rows, "parts": had["parts"] + found.parts,
+        "ceiling_bytes": min(had["ceiling_bytes"], found.ceiling),
+    }  # fmt: skip
+    folder.write_run(record)
+
+
+def _halved_notes(record: Mapping[str, Any]) -> list[str]:
+    """One sentence where memory ran short, else none."""
+    found = record.get("halved")
+    if not found:
+        return []
+    what = "1 planned batch was" if found["batches"] == 1 else f"{found['batches']:,} planned batches were"
+    return [
+        f"{_SHORT} {what} done in parts, {found['rows']:,} rows in {found['parts']:,} parts, since a batch that takes "
+        f"{found['ceiling_bytes'] / 1e6:,.0f} MB by prediction was too much; other batches round otherwise."
+    ]
 
 
 def _keep(folder: store.Folder, mode: Mode, rows: Sequence[dict[str, Any]], judging: Judging) -> None:
@@ -262,12 +297,12 @@ def finish(folder: store.Folder, plan: Plan) -> None:
     record["files"] = provenance.sha256_files(
         folder.path, [store.ITEMS, store.BATCHES, store.SAMPLES, store.LIKELIHOODS, store.SCORES, store.SUMMARY]
     )
-    record["notes"] = [note for note in record["notes"] if not note.endswith(LEFT_OUT)]
-    record["notes"] += left_out_notes(record["suites"], record["scorers"])
+    record["notes"] = [note for note in record["notes"] if not note.endswith(LEFT_OUT) and not note.startswith(_SHORT)]
+    record["notes"] += [*left_out_notes(record["suites"], record["scorers"]), *_halved_notes(record)]
     record.pop("stopped_by", None)
     record["status"] = "complete" if missing <= plan.missing_tolerance * max(asked, 1) else "incomplete"
     record["ended"] = record["ended"] or provenance.now()
-    folder.write_json(store.RUN, record)
+    folder.write_run(record)
 
 
-__all__ = ["PROFILES", "Chosen", "choose", "execute", "execute_all", "finish", "run"]
+__all__ = ["PROFILES", "Chosen", "choose", "execute", "execute_all", "finish", "load", "run"]

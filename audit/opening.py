@@ -10,7 +10,7 @@ from audit import provenance, scorers, store
 from audit.chosen import Chosen
 from audit.errors import CorruptFolderError, FolderError, PlanMismatchError
 from audit.journal import Batch, write_batches
-from audit.plan import Plan, changes, digest, suite_changes
+from audit.plan import Plan, changes, digest, run_digest, suite_changes
 from audit.results import Run, altered_files
 from audit.schema import SCHEMA_VERSION
 from audit.summary import left_out_notes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Keys of a plan that say themselves what differs. Of the others, what they lead to is compared: files, items,
 # revisions.
-_OWN_KEYS = ("seed", "prompt_format", "batch_rows", "missing_tolerance", "policy_sha256")
+_OWN_KEYS = ("seed", "prompt_format", "batch_rows", "missing_tolerance", "part", "policy_sha256")
 # Keys of a plan that choose items; named where the items differ.
 _CHOOSING_KEYS = ("profile", "limit", "samples")
 _WORDS = ("there", "asked")
@@ -31,20 +31,17 @@ def header(
 ) -> dict[str, Any]:
     """``run.json`` at the start of a run."""
     described = model.describe()
-    suites = [_suite_record(one) for one in chosen]
+    suites = [suite_record(one) for one in chosen]
     judged = [scorers.describe(judge) for judge in judges]
     notes = [*described.pop("notes"), *left_out_notes(suites, judged)]
-    identity = {
-        "plan": plan.digest(), "model": described["fingerprint"], "adapter": described["adapter_files"],
-        "suites": [suite["digest"] for suite in suites], "scorers": [[j["name"], j["revision"]] for j in judged],
-    }  # fmt: skip
+    identity = {"plan_digest": plan.digest(), "model": described, "suites": suites, "scorers": judged}
     return {
         "schema_version": SCHEMA_VERSION,
         "tool_version": provenance.tool_version(),
         "status": "running",
         "plan": plan.model_dump(mode="json"),
         "plan_digest": plan.digest(),
-        "run_digest": digest(identity),
+        "run_digest": run_digest(identity),
         "model": described,
         "suites": suites,
         "scorers": judged,
@@ -58,10 +55,12 @@ def header(
         "notes": notes,
         "counts": {},
         "files": {},
+        store.SEAL: None,
     }
 
 
-def _suite_record(one: Chosen) -> dict[str, Any]:
+def suite_record(one: Chosen) -> dict[str, Any]:
+    """What ``run.json`` says of a suite."""
     suite = one.suite
     return {
         "name": suite.name, "version": suite.version, "title": suite.title, "measures": suite.measures,
@@ -85,14 +84,14 @@ def begin(folder: store.Folder, header: dict[str, Any], chosen: Sequence[Chosen]
         _check_unaltered(folder, before, items)
         if before["ended"] is None:
             before["resumed"].append(provenance.now())
-        folder.write_json(store.RUN, before | {"status": "running"})
+        folder.write_run(before | {"status": "running"})
         return
     _check_free(folder, items)
     batches = [batch for one in chosen for batch in _plan_batches(one, model, plan)]
     folder.write_text(store.ITEMS, items)
     write_batches(folder, batches)
     # Last: a folder without run.json is no run, and is planned afresh.
-    folder.write_json(store.RUN, header)
+    folder.write_run(header)
 
 
 def _check_free(folder: store.Folder, items: str) -> None:

@@ -62,6 +62,9 @@ class Plan(Record):
     """Most rows of a batch; None means the default of the device. Another size changes rounding."""
     missing_tolerance: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of answers that may be missing before the run is incomplete."""
+    part: tuple[Positive, Positive] | None = None
+    """Round and number of rounds: only that part of each suite, in an order keyed by the seed; None for all. Written by
+    ``run --sequential``."""
     policy_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """sha256 of the gate policy that the run will be judged by, recorded before anything is generated."""
 
@@ -103,11 +106,27 @@ def suite_digest(suite: Suite, records: list[dict[str, Any]], samples: int, plan
         "max_new_tokens": suite.decoding.max_new_tokens, "temperature": suite.decoding.temperature,
         "top_p": suite.decoding.top_p, "top_k": suite.decoding.top_k, "stop": list(suite.decoding.stop),
     }  # fmt: skip
+    declared = {
+        "name": suite.name, "version": suite.version, "decoding": decoding, "samples": samples, "begin": suite.begin
+    }  # fmt: skip
+    asked = {"prompt_format": plan.prompt_format, "seed": plan.seed}
+    return recorded_digest(declared, [record["sha256"] for record in records], asked)
+
+
+def recorded_digest(suite: Mapping[str, Any], items: list[str], plan: Mapping[str, Any]) -> str:
+    """:func:`suite_digest` from what ``run.json`` says of a suite and of the plan, and the items' sha256 in order."""
+    declared = {key: suite[key] for key in ("name", "version", "decoding", "samples", "begin")}
+    return digest({**declared, "items": items, "prompt_format": plan["prompt_format"], "seed": plan["seed"]})
+
+
+def run_digest(record: Mapping[str, Any]) -> str:
+    """Identity of a whole run from what ``run.json`` says of plan, model, adapter, suites and scorers."""
+    model = record["model"]
     return digest(
         {
-            "name": suite.name, "version": suite.version, "items": [record["sha256"] for record in records],
-            "decoding": decoding, "samples": samples, "prompt_format": plan.prompt_format, "seed": plan.seed,
-            "begin": suite.begin,
+            "plan": record["plan_digest"], "model": model["fingerprint"], "adapter": model["adapter_files"],
+            "suites": [suite["digest"] for suite in record["suites"]],
+            "scorers": [[scorer["name"], scorer["revision"]] for scorer in record["scorers"]],
         }
     )  # fmt: skip
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,25 @@ def sha256_file(path: Path) -> str:
 def sha256_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """SHA-256 of each of ``names`` that exists in ``folder``, in sorted order."""
     return {name: sha256_file(folder / name) for name in sorted(names) if (folder / name).is_file()}
+
+
+def fingerprint(files: Mapping[str, str]) -> str:
+    """One SHA-256 over a model's weight files (GGUF or all safetensors), from the SHA-256 of each of its files."""
+    weights = sorted(f"{name} {digest}" for name, digest in files.items() if name.endswith((".safetensors", ".gguf")))
+    return sha256_bytes("\n".join(weights).encode())
+
+
+def seal(record: Mapping[str, Any]) -> str:
+    """SHA-256 of a record's canonical JSON (sorted keys, no blanks) without its field ``seal``.
+
+    It finds accidents and careless edits. It stops no forger, who can compute it, too.
+
+    Raises:
+        ValueError: NaN or infinity, which JSON has no word for.
+    """
+    content = {key: value for key, value in record.items() if key != "seal"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return sha256_bytes(text.encode())
 
 
 def cache_dir() -> Path:

@@ -63,7 +63,7 @@ def rescore(path: str | Path, names: Sequence[str] = (), *, progress: Progress |
         again = {"at": provenance.now(), "tool_version": provenance.tool_version(), "scorers": sorted(fresh)}
         record["rescored"] = [*record.get("rescored", []), again]
         folder.write_lines(store.SCORES, rows)
-        folder.write_json(store.RUN, record)
+        folder.write_run(record)
         finish(folder, make_plan(record["plan"]))
     return Run(folder.path)
 

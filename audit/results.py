@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit import provenance, store
+from audit import provenance, run_record, store
 from audit.errors import CorruptFolderError
 from audit.metrics.answers import Answered, Likelihood, Sample
 from audit.schema import SCHEMA_VERSION, RunInfo, SummaryRow
@@ -26,6 +26,8 @@ TABLES = {
     "scores": store.SCORES,
 }
 
+UNSEALED = "run.json is not sealed: it was made by an older version, or lost its seal; edits by hand cannot be seen."
+"""Note on a run whose record holds no seal."""
 _KEYS = ("status", "plan", "model", "suites", "scorers", "counts", "files", "ended", "resumed", "notes")
 
 
@@ -39,13 +41,14 @@ class Run:
 
     Args:
         path: the folder.
+        altered: read a record that does not fit its seal, too; only to say what is wrong with it.
 
     Raises:
         FolderError: there is no run in it.
-        CorruptFolderError: it was made by a newer schema, or is not JSON.
+        CorruptFolderError: it was made by a newer schema, is not JSON, or was altered by hand.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, altered: bool = False) -> None:
         self.folder = store.Folder(path)
         self.record: dict[str, Any] = self.folder.read_json(store.RUN)
         version = self.record.get("schema_version") if isinstance(self.record, dict) else None
@@ -57,11 +60,35 @@ class Run:
         lacking = [key for key in _KEYS if key not in self.record]
         if lacking:
             raise CorruptFolderError(f"{self.path}: run.json has no {', '.join(lacking)}; the file was altered")
+        run_record.check(self.record, self.path)
+        if not altered and not self.fits_seal:
+            raise CorruptFolderError(
+                f"{self.path}: run.json was altered by hand since it was written (it does not fit its seal); "
+                "restore it, or start over with another --out"
+            )
 
     @property
     def path(self) -> Path:
         """The folder."""
         return self.folder.path
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the record holds a seal; those of older versions do not."""
+        return store.SEAL in self.record
+
+    @property
+    def fits_seal(self) -> bool:
+        """Whether the record is the one that was sealed; true where it holds no seal."""
+        try:
+            return not self.sealed or self.record[store.SEAL] == provenance.seal(self.record)
+        except ValueError:  # it holds NaN, which was never written
+            return False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know beside the numbers."""
+        return (*self.record["notes"], *(() if self.sealed else (UNSEALED,)))
 
     @property
     def status(self) -> str:
@@ -102,7 +129,7 @@ class Run:
         return RunInfo(
             name=name or self.name, folder=self.path.name, model=str(model["name"]),
             adapter=str(model["adapter"] or ""),
-            status=self.status, record=self.record,
+            status=self.status, record=self.record | {"notes": list(self.notes)},
         )  # fmt: skip
 
     def to_frame(self, table: str = "summary") -> pd.DataFrame:

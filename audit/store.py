@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from audit import provenance
 from audit.errors import CorruptFolderError, FolderBusyError, FolderError
 
 RUN = "run.json"
@@ -26,6 +27,8 @@ LIKELIHOODS = "likelihoods.jsonl"
 SCORES = "scores.jsonl"
 SUMMARY = "summary.json"
 REPORT = "report.html"
+SEAL = "seal"
+"""Key of ``run.json`` that holds the sha256 of all its other fields."""
 _LOCK = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -110,6 +113,17 @@ class Folder:
     def write_json(self, name: str, value: Any) -> None:
         """Replace a file by indented JSON."""
         self.write_text(name, json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1) + "\n")
+
+    def write_run(self, record: Mapping[str, Any]) -> None:
+        """Replace ``run.json``, and seal it where the record has a place for a seal.
+
+        The seal is a field of the same file, its last, so that a crash leaves the old record with the old seal or the
+        new one with the new. A record that was read without a seal gets none: nobody knows what became of it before.
+        """
+        content = {key: value for key, value in record.items() if key != SEAL}
+        if SEAL in record:
+            content[SEAL] = provenance.seal(content)
+        self.write_json(RUN, content)
 
     def write_lines(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Replace a JSON Lines file."""

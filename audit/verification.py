@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from audit import store
+from audit import provenance, store
 from audit.errors import AuditError
 from audit.journal import read_batches
-from audit.plan import digest
+from audit.plan import digest, recorded_digest, run_digest
 from audit.results import Run, altered_files, owed, read_items, sample_id
 from audit.summary import summarise
 
@@ -16,7 +16,8 @@ from audit.summary import summarise
 def verify(path: str | Path) -> list[str]:
     """Check a run folder.
 
-    Every item once, no duplicate, counts agree, hashes match, and the summary recomputes to the same numbers.
+    Every item once, no duplicate, counts agree, hashes match, ``run.json`` fits its seal and its digests what they are
+    made of, and the summary recomputes to the same numbers.
 
     Args:
         path: the run folder.
@@ -27,11 +28,11 @@ def verify(path: str | Path) -> list[str]:
     Raises:
         FolderError: there is no run in it.
     """
-    run = Run(path)
-    problems = []
+    run = Run(path, altered=True)
+    problems = _seal(run)
     if run.status not in ("complete", "incomplete"):
         problems.append(f"the run is not finished: its status is {run.status}")
-    for check in (_items, _answers, _counts, _scores, _hashes, _summary):
+    for check in (_items, _answers, _counts, _scores, _hashes, _digests, _summary):
         try:
             problems += check(run)
         except AuditError as error:
@@ -40,6 +41,33 @@ def verify(path: str | Path) -> list[str]:
             problems.append(f"{check.__name__.strip('_')} cannot be read: {type(error).__name__}: {error}")
     # One damaged file spoils several checks; it is named once.
     return list(dict.fromkeys(problems))
+
+
+def _seal(run: Run) -> list[str]:
+    """``run.json`` is the one that was written."""
+    if not run.sealed:
+        return [f"{store.RUN}: not sealed, made by an older version or edited; nobody can tell whether it was altered"]
+    return [] if run.fits_seal else [f"{store.RUN}: was altered by hand since it was written: it does not fit its seal"]
+
+
+def _digests(run: Run) -> list[str]:
+    """The digests of ``run.json`` are those of what it records and of the items, whatever its seal says."""
+    record, model = run.record, run.record["model"]
+    hashes: dict[str, list[str]] = {name: [] for name in run.suites}
+    for row in run.folder.read_lines(store.ITEMS):
+        hashes[row["suite"]].append(row["sha256"])
+    found = {"plan_digest": (record["plan_digest"], digest(record["plan"]))}
+    for name, suite in run.suites.items():
+        found[f"digest of {name}"] = suite["digest"], recorded_digest(suite, hashes[name], record["plan"])
+        found[f"items_sha256 of {name}"] = suite["items_sha256"], digest(hashes[name])
+    found["model's fingerprint"] = model["fingerprint"], provenance.fingerprint(model["files"])
+    if "rescored" not in record:  # the run digest is of the scorers that the run began with
+        found["run_digest"] = record["run_digest"], run_digest(record)
+    return [
+        f"{store.RUN}: the {what} does not recompute from what it is made of"
+        for what, (kept, fresh) in found.items()
+        if kept != fresh
+    ]
 
 
 def _items(run: Run) -> list[str]:

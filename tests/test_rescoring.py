@@ -108,8 +108,8 @@ def test_what_cannot_be_rescored_is_refused_and_unchanged(run: Path) -> None:
         audit.rescore(run)
     assert contents(run) == before
     (run / store.SAMPLES).write_text(data)
-    record = json.loads((run / store.RUN).read_text())
-    (run / store.RUN).write_text(json.dumps(record | {"status": "interrupted"}))
+    folder = store.Folder(run)
+    folder.write_run(folder.read_json(store.RUN) | {"status": "interrupted"})
     with pytest.raises(UsageError, match=r"not finished \(interrupted\)"):
         audit.rescore(run)
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from audit.errors import CorruptFolderError, FolderBusyError, FolderError
-from audit.store import SAMPLES, Folder, dumps
+from audit.provenance import seal
+from audit.store import RUN, SAMPLES, SEAL, Folder, dumps
 
 ROWS = [{"item": "a", "k": at, "text": f"answer {at}"} for at in range(6)]
 
@@ -160,3 +161,17 @@ def test_a_line_is_one_ascii_line_whatever_the_text(text: str) -> None:
 def test_numbers_that_json_lacks_are_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         dumps({"logprob": float("nan")})
+
+
+def test_a_record_is_sealed_in_the_same_file_and_only_where_it_has_a_place_for_it(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.write_run({SEAL: None, "a": [1.5, None, "\ud800"]})
+    record = folder.read_json(RUN)
+    assert list(record) == ["a", SEAL] and record[SEAL] == seal(record) == seal({"a": [1.5, None, "\ud800"]})
+    folder.write_run(record | {"a": 2})
+    assert folder.read_json(RUN)[SEAL] == seal({"a": 2}) != record[SEAL]
+    folder.write_run({"a": 2})
+    assert folder.read_json(RUN) == {"a": 2}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        folder.write_run({SEAL: None, "a": float("nan")})
+    assert [path.name for path in tmp_path.iterdir()] == [RUN]

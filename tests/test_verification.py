@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import audit
-from audit import store
+from audit import provenance, store
 from audit.errors import FolderError
 from audit.provenance import sha256_files
-from audit.results import Run
+from audit.results import UNSEALED, Run
 from tests.conftest import Called
 
+POLICY = 'version = 1\n[[rules]]\nsuite = "tiny-text"\nmetric = "bits-per-byte"\nat_most = 99.0\nwhy = "a test"\n'
 Change = Callable[[list[dict[str, Any]]], Any]
+BROKEN = "run.json: was altered by hand since it was written: it does not fit its seal"
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +33,16 @@ def run(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "run"))
 
 
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    """A policy that the untouched run passes."""
+    path = tmp_path / "gate.toml"
+    path.write_text(POLICY)
+    return path
+
+
 def alter(run: Path, name: str, change: Change, *, mend: bool) -> None:
-    """Change the rows of a file; ``mend`` gives ``run.json`` the new hashes, as a careful forger would."""
+    """Change the rows of a file; ``mend`` gives ``run.json`` the new hashes and a new seal, as a forger would."""
     folder = store.Folder(run)
     if name == store.SUMMARY:
         content = folder.read_json(name)
@@ -49,7 +59,7 @@ def alter(run: Path, name: str, change: Change, *, mend: bool) -> None:
     if mend:
         record = folder.read_json(store.RUN)
         record["files"] = sha256_files(run, record["files"])
-        folder.write_json(store.RUN, record)
+        folder.write_run(record)
 
 
 def put(key: str, value: Any, at: int = 1) -> Change:
@@ -102,18 +112,119 @@ def test_a_change_is_seen(run: Path, name: str, change: Change, problem: str, me
     alter(run, name, change, mend=mend)
     found = audit.verify(run)
     assert any(problem in line for line in found), found
-    if not mend and name != store.RUN:
-        assert f"{name}: does not have the recorded sha256" in found
+    if not mend:
+        assert (BROKEN if name == store.RUN else f"{name}: does not have the recorded sha256") in found
+    assert mend or name == store.RUN or BROKEN not in found
 
 
 def test_a_changed_or_lacking_hash_is_seen(run: Path, cli: Callable[..., Called]) -> None:
     alter(run, store.RUN, deep("files", store.SAMPLES, "0" * 64), mend=False)
-    assert audit.verify(run) == ["samples.jsonl: does not have the recorded sha256"]
+    assert audit.verify(run) == [BROKEN, "samples.jsonl: does not have the recorded sha256"]
     alter(run, store.RUN, lambda rows: rows[0].update(files={}), mend=False)
     assert any("records no sha256" in line for line in audit.verify(run))
     said = cli("verify", run)
     assert said.code == 3
     assert "items.jsonl: run.json records no sha256 for it" in said.out
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the plain values and the empty lists and tables of a record stand."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [leaf for key, one in inner for leaf in leaves(one, (*path, key))]
+    yield from found or [path]
+
+
+def changed(record: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    """A copy with another value at one place."""
+    copy = json.loads(json.dumps(record))
+    holder = copy
+    for key in path[:-1]:
+        holder = holder[key]
+    old = holder[path[-1]]
+    holder[path[-1]] = old + 1 if isinstance(old, int | float) else f"{old}x"
+    return copy
+
+
+def test_a_change_of_any_value_of_the_record_breaks_its_seal(run: Path) -> None:
+    record = Run(run).record
+    paths = [path for path in leaves(record) if path != (store.SEAL,)]
+    assert {path[0] for path in paths} == record.keys() - {store.SEAL} and len(paths) > 100
+    whole = store.Folder(run)
+    for path in paths:
+        assert provenance.seal(changed(record, path)) != record[store.SEAL], path
+        assert provenance.seal({key: one for key, one in record.items() if key != path[0]}) != record[store.SEAL], path
+    assert list(record)[-1] == store.SEAL
+    text = (run / store.RUN).read_text()
+    (run / store.RUN).write_text(text.replace('"missing_tolerance": 0.0', '"missing_tolerance": NaN'))
+    assert BROKEN in audit.verify(run)
+    (run / store.RUN).write_text(text)
+    whole.write_json(store.RUN, dict(reversed(record.items())))
+    assert audit.verify(run) == [], "the order of keys is no content"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [("plan", "policy_sha256"), ("model", "fingerprint"), ("suites", 0, "digest"), ("packages", "torch"), ("started",),
+     ("tool_version",)],
+    ids=str,
+)  # fmt: skip
+def test_an_altered_record_is_read_by_nobody_but_verify(
+    run: Path, cli: Callable[..., Called], policy: Path, tmp_path: Path, path: tuple[Any, ...]
+) -> None:
+    folder = store.Folder(run)
+    folder.write_json(store.RUN, changed(folder.read_json(store.RUN), path))
+    assert BROKEN in audit.verify(run)
+    for words in (
+        ["compare", run, run, "--out", tmp_path / "out.html"], ["report", run, "--out", tmp_path / "out.html"],
+        ["gate", run, "--policy", policy], ["export", run, "--to", "csv", "--out", tmp_path / "out.csv"],
+        ["rescore", run],
+    ):  # fmt: skip
+        said = cli(*words)
+        assert said.code == 2, said
+        assert "run.json was altered by hand" in said.complaint
+    assert not list(tmp_path.glob("out.*"))
+
+
+FORGED = [
+    (("plan", "seed"), "plan_digest"), (("plan", "policy_sha256"), "plan_digest"),
+    (("suites", 0, "digest"), "digest of tiny-talk"), (("suites", 0, "decoding", "temperature"), "digest of tiny-talk"),
+    (("suites", 0, "items_sha256"), "items_sha256 of tiny-talk"), (("suites", 1, "version"), "digest of tiny-text"),
+    (("model", "fingerprint"), "model's fingerprint"), (("model", "files", "model.safetensors"), "model's fingerprint"),
+    (("run_digest",), "run_digest"), (("scorers", 0, "revision"), "run_digest"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "what"), FORGED)
+def test_what_can_be_recomputed_is_whatever_the_seal_says(run: Path, path: tuple[Any, ...], what: str) -> None:
+    folder = store.Folder(run)
+    folder.write_run(changed(folder.read_json(store.RUN), path))
+    found = audit.verify(run)
+    assert f"run.json: the {what} does not recompute from what it is made of" in found
+    assert BROKEN not in found
+
+
+def test_a_rescored_run_keeps_its_digest_and_is_sealed_anew(run: Path) -> None:
+    before = Run(run).record
+    after = audit.rescore(run, ["embedded"]).record
+    assert after["run_digest"] == before["run_digest"] and after[store.SEAL] != before[store.SEAL]
+    assert audit.verify(run) == []
+
+
+def test_a_run_of_an_older_version_is_told_from_a_sealed_one(
+    run: Path, cli: Callable[..., Called], policy: Path
+) -> None:
+    assert cli("gate", run, "--policy", policy).code == 0
+    folder = store.Folder(run)
+    record = folder.read_json(store.RUN)
+    assert record.pop(store.SEAL)
+    folder.write_run(record)
+    (found,) = audit.verify(run)
+    assert "not sealed" in found
+    assert UNSEALED in audit.compare(run, []).notes, "it can be compared, and the page says it"
+    said = cli("gate", run, "--policy", policy)
+    assert said.code == 3 and "not sealed" in said.out, said
+    assert not audit.rescore(run).sealed, "what nobody watched over is not sealed afterwards"
+    assert UNSEALED not in folder.read_json(store.RUN)["notes"]
 
 
 def test_a_removed_file_is_seen(run: Path) -> None:

@@ -31,6 +31,9 @@ BLOCK = 8
 _BUCKET = 32
 # Graphs kept: each holds its buffers. Batches come sorted by length, so that old shapes do not return.
 _KEPT = 3
+HELD = 2
+"""All graphs that are kept hold together at most so many times what the largest of them holds: room for a batch and the
+halves that it shrinks to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,23 @@ class Shape:
     """Tokens that a prompt has room for."""
     room: int
     """Tokens that a tail has room for."""
+
+    @classmethod
+    def of(cls, prompts: int, rows: int, longest: int, room: int) -> Shape:
+        """The shape that serves a batch whose longest prompt has so many tokens."""
+        return cls(prompts, rows, _rounded(longest), room)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens whose keys and values the buffers hold."""
+        return self.prompts * (self.length + self.rows * self.room)
+
+    def nbytes(self, key_values: int) -> int:
+        """Bytes of the buffers of :class:`FixedStep`, where a token's keys and values take ``key_values``."""
+        # A slot has two int32 of noise key; int64 are its place, its newest token and all that were drawn. A prompt has
+        # its length; the step and a flag are one each.
+        slot = 8 + 8 + 8 + 8 * (self.room + 1)
+        return self.tokens * key_values + self.prompts * (self.rows * slot + 8) + 8 + 1
 
 
 class Graphs:
@@ -65,12 +85,17 @@ class Graphs:
         return len(self._steps)
 
     def get(self, shape: Shape, make: Callable[[Shape], FixedStep]) -> FixedStep:
-        """The step for a shape; the oldest of the others is given up for it."""
+        """The step for a shape; the oldest of the others are given up for it."""
         if shape not in self._steps:
-            while len(self._steps) >= _KEPT:
+            while self._steps and self._full(shape):
                 self._steps.pop(next(iter(self._steps)))
             self._steps[shape] = make(shape)
         return self._steps[shape]
+
+    def _full(self, shape: Shape) -> bool:
+        """Whether one more shape is one graph too many, or too much memory."""
+        tokens = [one.tokens for one in (*self._steps, shape)]
+        return len(tokens) > _KEPT or sum(tokens) > HELD * max(tokens)
 
     def give_up(self, reason: str) -> None:
         """Record no more graphs, and use none of those there are."""
@@ -257,7 +282,7 @@ class GraphSteps:
         batch = self._work.batch
         lengths, width = batch.grid.lengths, batch.grid.width
         self._slots = batch.grid.all
-        self._enter(Shape(len(lengths), width, _rounded(batch.prompts[0][0].shape[2]), self._work.room))
+        self._enter(Shape.of(len(lengths), width, batch.prompts[0][0].shape[2], self._work.room))
         self._fixed.load(batch.prompts, [], lengths, self._keys, first[0], self._slots, 0)
         if count == 1:
             return first

@@ -48,6 +48,16 @@ class Ceiling:
         return max(self.failed, self.done + 1) if self.failed else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Halved:
+    """A planned batch that memory made fall into parts."""
+
+    rows: int
+    parts: int
+    ceiling: int
+    """Bytes by prediction from which on batches were taken to be too large, once it was done."""
+
+
 def in_parts(
     batch: Sequence[Entry],
     work: Callable[[Sequence[Entry]], list[T]],
@@ -56,6 +66,7 @@ def in_parts(
     takes: Callable[[Sequence[Entry]], int],
     ceiling: Ceiling,
     failed: Callable[[Sequence[Entry], str], None],
+    halved: Callable[[Halved], None] | None = None,
 ) -> list[T]:
     """Work on a batch, halving it as often as memory demands; nothing is lost and the order is kept.
 
@@ -66,24 +77,45 @@ def in_parts(
         takes: predicted bytes of a batch.
         ceiling: a part of several rows that takes as much as one that failed is halved without a trial; updated.
         failed: told of each part that ran out of memory, and why.
+        halved: told of the batch once it is done, if it was done in parts.
 
     Returns:
         One result a row, in order.
     """
+    done: list[int] = []
+    found = _in_parts(batch, work, lost, done, takes=takes, ceiling=ceiling, failed=failed)
+    if halved is not None and len(done) > 1:
+        halved(Halved(sum(done), len(done), ceiling.bytes))
+    return found
+
+
+def _in_parts(
+    batch: Sequence[Entry],
+    work: Callable[[Sequence[Entry]], list[T]],
+    lost: Callable[[Entry, str], T],
+    done: list[int],
+    *,
+    takes: Callable[[Sequence[Entry]], int],
+    ceiling: Ceiling,
+    failed: Callable[[Sequence[Entry], str], None],
+) -> list[T]:
+    """A batch or a part of one; ``done`` gets the rows of each part that was not halved any more."""
     parts, size = halves(batch), takes(batch)
     if len(parts) == 1 or not ceiling.bytes or size < ceiling.bytes:
         found = _attempt(batch, work)
         if not isinstance(found, str):
             ceiling.done = max(ceiling.done, size)
+            done.append(len(found))
             return found
         # Here and not in the handler: an error that is being handled keeps alive the tensors of the failed attempt.
         if len(parts) == 1:
             failed(batch, found)
+            done.append(1)
             return [lost(batch[0], found)]
         ceiling.failed = min(ceiling.failed or size, size)
         failed(batch, found)
     options: dict[str, Any] = {"takes": takes, "ceiling": ceiling, "failed": failed}
-    return [row for part in parts for row in in_parts(part, work, lost, **options)]
+    return [row for part in parts for row in _in_parts(part, work, lost, done, **options)]
 
 
 def _attempt(batch: Sequence[Entry], work: Callable[[Sequence[Entry]], list[T]]) -> list[T] | str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audit import provenance
 from audit.errors import MissingResourceError, ModelError, UnknownNameError, UsageError
 from audit.models import embedded
 from audit.models.quiet import quiet
@@ -141,10 +142,7 @@ def _from_hub(name: str, revision: str | None, offline: bool) -> Source:
 
 def fingerprint(source: Source) -> str:
     """One sha256 over a model's weight files (GGUF or all safetensors): what adapters are checked against."""
-    weights = sorted(
-        f"{name} {digest}" for name, digest in source.files.items() if name.endswith((".safetensors", ".gguf"))
-    )
-    return hashlib.sha256("\n".join(weights).encode()).hexdigest()
+    return provenance.fingerprint(source.files)
 
 
 def pick_device(device: str) -> str:
@@ -205,6 +203,8 @@ def load_weights(source: Source, *, dtype: str, device: str) -> tuple[Any, Any]:
     except Exception as error:  # transformers raises whatever its readers raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"{source.name}: cannot be loaded: {lines[0][:300]}") from error
+    # bitsandbytes says at every product of an 8-bit layer that its inputs become float16: thousands of lines a run.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     module = module.to(device).eval()
     config = module.config.get_text_config()
     if getattr(config, "attn_logit_softcapping", None) and module.config._attn_implementation == "sdpa":

@@ -66,7 +66,7 @@ class Footprint:
         layers, size = int(getattr(config, "num_hidden_layers", 1)), module.dtype.itemsize
         return cls(2 * layers * width * size, (_STATES * hidden + _PRODUCTS * inner) * size, int(config.vocab_size) * 4)
 
-    def generation(self, prompts: int, longest: int, rows: int, new: int, *, shared: bool) -> int:
+    def generation(self, prompts: int, longest: int, rows: int, new: int, *, shared: bool, fixed: int = 0) -> int:
         """Peak bytes of a batch of generation.
 
         Args:
@@ -75,10 +75,11 @@ class Footprint:
             rows: continuations, empty places of prompts with fewer rows counted.
             new: tokens drawn a row.
             shared: whether the rows of a prompt hold its keys and values once.
+            fixed: bytes of buffers that outlive the batch (:meth:`audit.models.graphs.Shape.nbytes`).
         """
         reading = prompts * longest * (self.key_values + self.activations)
         tokens = prompts * longest + rows * new if shared else rows * (longest + new)
-        return max(reading, tokens * self.key_values + rows * self.logits * _DRAW_COPIES)
+        return max(reading, tokens * self.key_values + rows * self.logits * _DRAW_COPIES) + fixed
 
     def scoring(self, tokens: int, logits: int) -> int:
         """Peak bytes of a batch whose log-likelihoods are computed.
@@ -151,8 +152,14 @@ def peak_with(device: torch.device, batch: int) -> int:
     if device.type == "cuda":
         return max(torch.cuda.max_memory_allocated(device), torch.cuda.memory_allocated(device) + batch)
     now = _fields(Path("/proc/self/status")).get("VmRSS", 0)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return max(before, now + batch)
+    return max(peak(), now + batch)
+
+
+def peak() -> int:
+    """Largest resident set of this process so far, in bytes."""
+    # The kernel's count for the process is handed on by the one that started it; that of its memory is its own.
+    own = _fields(Path("/proc/self/status")).get("VmHWM", 0)
+    return own or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 # -- what proved too much --

@@ -20,7 +20,8 @@ from audit.models.batching import Entry, Rows, Work
 from audit.models.decoding import Vocabulary, generate_batch
 from audit.models.fits import Fit
 from audit.models.graphs import Graphs
-from audit.models.halving import in_parts
+from audit.models.halving import Halved, in_parts
+from audit.models.head import Head
 from audit.models.loading import pick_device, pick_dtype, resolve
 from audit.models.planning import Planner
 from audit.models.precision import float32_matmuls
@@ -181,7 +182,10 @@ class Model:
 
     @cached_property
     def _planner(self) -> Planner:
-        return Planner(self.weights.device.type, memory.Footprint.of(self.module), self.fit)
+        head = Head.of(self.module) is not None
+        return Planner(
+            self.weights.device.type, memory.Footprint.of(self.module), self.fit, head, self._graphs() is not None
+        )
 
     def _budget(self) -> int:
         return memory.budget(self.weights.device, self.fingerprint, self.weights.dtype)
@@ -240,6 +244,7 @@ class Model:
         seed: int,
         *,
         say: Callable[[str], None] = warnings.warn,
+        halved: Callable[[Halved], None] | None = None,
     ) -> Iterator[list[Generated]]:
         """Continue prompts, one list of answers a batch, as each batch finishes.
 
@@ -252,6 +257,7 @@ class Model:
             decoding: how answers are drawn.
             seed: the run's seed; with item id and sample number it keys the noise.
             say: told when memory runs out; a warning unless given.
+            halved: told of each batch that was done in parts for want of memory.
 
         Raises:
             NonFiniteError: a logit is NaN or infinite; the item is named.
@@ -266,6 +272,7 @@ class Model:
                 takes=partial(self._generation_bytes, prompts, decoding),
                 ceiling=self.weights.ceiling,
                 failed=partial(self._out_of_memory, say),
+                halved=halved,
             )
 
     def _prompts(self, items: Mapping[str, Item], batch: Sequence[Entry], *, take: bool = False) -> dict[str, Ids]:
@@ -308,6 +315,7 @@ class Model:
         begin: Begin = "tokenizer",
         per_token: bool = False,
         say: Callable[[str], None] = warnings.warn,
+        halved: Callable[[Halved], None] | None = None,
     ) -> Iterator[list[Likelihood]]:
         """Score choices, one list a batch, as each batch finishes.
 
@@ -320,6 +328,7 @@ class Model:
             begin: as in :class:`probes.suite.Suite`.
             per_token: whether the single tokens' log-probabilities are kept.
             say: told when memory runs out; a warning unless given.
+            halved: told of each batch that was done in parts for want of memory.
 
         Raises:
             NonFiniteError: a logit is NaN or infinite; the item is named.
@@ -333,6 +342,7 @@ class Model:
                 takes=partial(self._scoring_bytes, choices),
                 ceiling=self.weights.ceiling,
                 failed=partial(self._out_of_memory, say),
+                halved=halved,
             )
 
     def _choices(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from audit.models.batching import Entry, Limits, Rows, Work, compose, compose_trees, distinct
 from audit.models.fits import Fit
+from audit.models.graphs import HELD, Shape
 from audit.models.memory import Footprint
 from probes.suite import Decoding
 
@@ -20,8 +21,8 @@ _MOST_NODES = {"cpu": 2048, "cuda": 65536}
 # host takes some milliseconds to start the kernels of a forward pass over Phi-2, the time of about 1,000 tokens.
 _BUSY_TOKENS = {"cpu": 512, "cuda": 8192}
 _BUSY_ROWS = {"cpu": 32, "cuda": 256}
-# Tokens whose logits scoring over trees holds at once (audit.models.scoring).
-_CHUNK = {"cpu": 64, "cuda": 512}
+# Tokens whose logits scoring holds at once (audit.models.scoring).
+_CHUNK = {"cpu": 128, "cuda": 512}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Planner:
     """``cpu`` or ``cuda``; any other is planned for as ``cpu``."""
     footprint: Footprint
     fit: Fit
+    head: bool = True
+    """Whether the output layer can be run apart (:class:`audit.models.head.Head`): scoring then holds the logits of a
+    chunk at once, not those of the batch."""
+    graphs: bool = False
+    """Whether steps run over fixed buffers (:mod:`audit.models.graphs`), which hold keys and values once more."""
 
     def generation(
         self, works: Sequence[Work], decoding: Decoding, budget: int, max_rows: int | None
@@ -44,12 +50,14 @@ class Planner:
             budget: bytes that a batch may take by prediction.
             max_rows: most rows where the caller wants it so.
         """
-        # Half of the memory for each of the two: what tokens leave in the cache, and a step's logits.
+        # At most half of the memory for a step's logits, and the rest for what tokens leave in caches and buffers.
         row = self.footprint.generation(0, 0, 1, 0, shared=True)
-        token = self.footprint.key_values + self.footprint.activations
+        rows = max_rows or max(1, min(self._of(_MOST_ROWS), budget // 2 // row))
+        held = 1 + HELD if self.graphs else 1
+        token = held * self.footprint.key_values + self.footprint.activations
         limits = Limits(
-            tokens=max(1, min(self._of(_MOST_TOKENS), budget // 2 // token)),
-            rows=max_rows or max(1, min(self._of(_MOST_ROWS), budget // 2 // row)),
+            tokens=max(1, min(self._of(_MOST_TOKENS), (budget - min(rows * row, budget // 2)) // token)),
+            rows=rows,
             busy_tokens=self._of(_BUSY_TOKENS),
             busy_rows=self._of(_BUSY_ROWS),
         )
@@ -58,7 +66,7 @@ class Planner:
     def scoring(self, works: Sequence[Rows], budget: int, max_rows: int | None) -> list[tuple[Entry, ...]]:
         """Batches for scoring choices; arguments as for :meth:`generation`."""
         trees = self.fit.trees == ""
-        token = self.footprint.scoring(1, 0 if trees else 1)
+        token = self.footprint.scoring(1, 0 if trees or self.head else 1)
         tokens = max(1, min(self._of(_MOST_NODES if trees else _MOST_TOKENS), budget // token))
         limits = Limits(
             tokens=tokens,
@@ -76,15 +84,24 @@ class Planner:
         shared = self._shares(max(lengths) + new)
         # Shared prompts have room for equally many rows each.
         rows = len(counts) * max(counts) if shared else sum(counts)
-        return self.footprint.generation(len(lengths), max(lengths), rows, new, shared=shared)
+        fixed = 0
+        if shared and self.graphs:
+            shape = Shape.of(len(lengths), max(counts), max(lengths), max(new - 1, 1))
+            fixed = HELD * shape.nbytes(self.footprint.key_values)
+        return self.footprint.generation(len(lengths), max(lengths), rows, new, shared=shared, fixed=fixed)
 
     def scoring_bytes(self, rows: Sequence[Sequence[int]]) -> int:
         """Predicted peak of a batch of scoring: token ids of each row."""
         if self.fit.trees == "":
             tokens = distinct(rows)
             return self.footprint.scoring(tokens, min(tokens, self._of(_CHUNK)))
-        padded = len(rows) * max(map(len, rows))
-        return self.footprint.scoring(padded, padded)
+        longest = max(map(len, rows))
+        tokens = len(rows) * longest
+        if self.head:
+            return self.footprint.scoring(tokens, min(tokens, self._of(_CHUNK)))
+        # Row by row at least the logits of a whole row; a plain batch has those of all its rows.
+        most = max(longest, self._of(_CHUNK)) if self.fit.padding else tokens
+        return self.footprint.scoring(tokens, min(tokens, most))
 
     def _shares(self, longest: int) -> bool:
         return self.fit.sharing == "" and not 0 < self.fit.longest < longest

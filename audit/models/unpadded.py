@@ -8,6 +8,7 @@ to that. Here rows stand together only where they are equally long, and every st
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 
 from audit.models.finite import not_finite
-from audit.models.scoring import Scored
+from audit.models.head import Head
+from audit.models.scoring import _CHUNK, Scored, _logprobs, _States
 
 
 def equal_lengths(sequences: Sequence[Sequence[int]], device: torch.device) -> Iterator[tuple[list[int], Tensor]]:
@@ -83,6 +85,9 @@ class UnpaddedRows:
 def score_unpadded(module: Any, items: Sequence[Sequence[Scored]], device: torch.device) -> list[list[float]]:
     """Natural-log probabilities of the scored tokens of each row; see :func:`audit.models.scoring.score_batch`.
 
+    Where the output layer can be run apart it sees a chunk of the states that predict a scored token; else rows go
+    through the model a few at a time, so many that their logits are no more than a chunk's, or one by one.
+
     Args:
         module: a transformers causal LM in eval mode.
         items: per item, the rows of its choices.
@@ -96,14 +101,37 @@ def score_unpadded(module: Any, items: Sequence[Sequence[Scored]], device: torch
     """
     rows = [row for choices in items for row in choices]
     found: list[list[float]] = [[] for _ in rows]
-    for places, ids in equal_lengths([row.ids for row in rows], device):
-        width = max(rows[place].count for place in places) + 1
-        logits = module(input_ids=ids, use_cache=False, logits_to_keep=width).logits
-        for at, place in enumerate(places):
-            count = rows[place].count
-            # Logits at column t predict column t + 1.
-            predicted, targets = logits[at, -count - 1 : -1].float(), ids[at, ids.shape[1] - count :]
-            if not bool(torch.isfinite(predicted).all()):
-                raise not_finite(module, "scoring", [(rows[place].name, rows[place].ids)], device)
-            found[place] = torch.log_softmax(predicted, dim=-1).gather(-1, targets[:, None]).flatten().tolist()
+    scored = [place for place, row in enumerate(rows) if row.count]
+    head = Head.of(module) if scored else None
+    for group, ids in equal_lengths([rows[place].ids for place in scored], device):
+        width = max(rows[scored[at]].count for at in group) + 1
+        size = len(group) if head is not None else max(1, _CHUNK.get(device.type, _CHUNK["cpu"]) // width)
+        for first in range(0, len(group), size):
+            some = [scored[at] for at in group[first : first + size]]
+            part = [rows[place] for place in some]
+            numbers = _scored_together(module, head, part, ids[first : first + size], width)
+            for place, own in zip(some, numbers, strict=True):
+                found[place] = own
+    return found
+
+
+def _scored_together(
+    module: Any, head: Head | None, rows: Sequence[Scored], ids: Tensor, width: int
+) -> list[list[float]]:
+    """Numbers of rows that are equally long, ids int64 [rows, length]; ``width`` is one more than any row scores."""
+    if head is None:
+        states: Tensor = module(input_ids=ids, use_cache=False, logits_to_keep=width).logits
+    else:
+        states = head.hidden(input_ids=ids, use_cache=False).last_hidden_state[:, -width:]
+    # What stands in column t predicts column t + 1.
+    ends = [(at + 1) * states.shape[1] - 1 for at in range(len(rows))]
+    parents = [parent for end, row in zip(ends, rows, strict=True) for parent in range(end - row.count, end)]
+    targets = [token for row in rows for token in row.ids[len(row.ids) - row.count :]]
+    logits = head.logits if head is not None else lambda logits: logits
+    # Each row's own parents are asked for by nobody.
+    numbers = iter(_logprobs(_States(states.flatten(0, 1), [], logits), parents, targets).tolist())
+    found = [[next(numbers) for _ in range(row.count)] for row in rows]
+    bad = [row for row, own in zip(rows, found, strict=True) if any(map(math.isnan, own))]
+    if bad:
+        raise not_finite(module, "scoring", [(row.name, row.ids) for row in bad], ids.device)
     return found

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from audit.models.graphs import FixedStep, Graphs
+from audit.models.fits import Fit
+from audit.models.graphs import HELD, FixedStep, Graphs, Shape
+from audit.models.memory import Footprint
+from audit.models.planning import Planner
 from probes.suite import Decoding
 from tests.models.conftest import phi
 from tests.models.test_prefix import drawn, generate
@@ -80,4 +84,55 @@ def test_few_graphs_are_kept(module):
     graphs = Graphs(capture=False)
     for length in (5, 40, 70, 100):
         generate(module, [[1] * length], [1], Decoding(max_new_tokens=3), "fixed", graphs=graphs)
-    assert len(graphs) == 3
+    # Rows of one token each: 32, 64, 96 and 128 tokens and the tails' two; the last two hold nearly as much as two.
+    assert [shape.length for shape in graphs._steps] == [96, 128]
+    graphs = Graphs(capture=False)
+    for rows in (8, 4, 2, 1):
+        generate(module, [[1] * 5], [rows], Decoding(max_new_tokens=64), "fixed", graphs=graphs)
+    assert [shape.rows for shape in graphs._steps] == [4, 2, 1], "a batch and the halves that it shrinks to"
+
+
+def held(step: FixedStep) -> int:
+    """Bytes of everything that a step keeps."""
+    batch = step.batch
+    buffers = [part for pair in batch.prompts for part in pair]
+    buffers += [part for tail in batch.tails for part in (tail.keys, tail.values)]
+    buffers += [step.keys, step.tokens, step.drawn, step.alright]
+    buffers += [batch.grid.all, batch.grid.lengths, batch.grid.step]
+    return sum(buffer.nbytes for buffer in buffers)
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_key_value_heads": 2}], ids=["own heads", "shared heads"])
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
+def test_the_plan_counts_the_bytes_of_the_buffers(changes, half):
+    module = phi(320, **changes)
+    module = module.to(torch.bfloat16) if half else module
+    footprint, graphs = Footprint.of(module), Graphs(capture=False)
+    plans = [Planner("cpu", footprint, Fit(), True, on) for on in (False, True)]
+    largest = 0
+    for seed in range(6):
+        prompts, counts = drawn(seed)
+        generate(module, prompts, counts, DECODING, "fixed", graphs=graphs)
+        shape = Shape.of(len(counts), max(counts), max(map(len, prompts)), DECODING.max_new_tokens - 1)
+        assert held(graphs._steps[shape]) == shape.nbytes(footprint.key_values)
+        without, planned = (plan.generation_bytes([len(ids) for ids in prompts], counts, DECODING) for plan in plans)
+        largest = max(largest, planned - without)
+        assert planned - without == HELD * shape.nbytes(footprint.key_values)
+        assert sum(map(held, graphs._steps.values())) <= largest
+    assert len(graphs) > 1
+
+
+def test_buffers_make_batches_smaller_where_memory_is_short(module):
+    from audit.models.batching import Work
+
+    footprint = Footprint.of(module)
+    works = [Work(f"i{at}", 20, 2) for at in range(64)]
+    sizes = []
+    for on in (False, True):
+        plan = Planner("cpu", footprint, Fit(), True, on)
+        budget = 4 << 20
+        batches = plan.generation(works, DECODING, budget, None)
+        takes = [plan.generation_bytes([20] * len(batch), [e.count for e in batch], DECODING) for batch in batches]
+        assert max(takes) <= budget
+        sizes.append(len(batches))
+    assert sizes[0] < sizes[1]

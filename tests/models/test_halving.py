@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import audit
 from audit.models import Entry, Model, load_model
-from audit.models.halving import Ceiling, halves, in_parts
+from audit.models.halving import Ceiling, Halved, halves, in_parts
 from audit.verification import verify
 from probes.suite import Decoding, Item
 from tests.conftest import SENTENCES, prompts
@@ -168,6 +168,44 @@ def test_a_row_that_does_not_fit_alone_is_named_and_missing_and_the_rest_is_ther
     ]  # fmt: skip
     assert all(one["reason"].startswith("out of memory") for one in lost)
     assert sum("s/long" in line and "does not fit memory" in line for line in said) == 2
+
+
+def test_a_batch_done_in_parts_is_told_once_with_its_rows_and_parts():
+    told: list[Halved] = []
+    ceiling = Ceiling()
+
+    def work(part: Any) -> list[Any]:
+        if len(rows(part)) > 3:
+            raise torch.OutOfMemoryError("too much")
+        return rows(part)
+
+    for batch in ([Entry("a", 0, 2)], [Entry("a", 0, 6), Entry("b", 0, 4)], [Entry("c", 0, 5)]):
+        in_parts(
+            batch, work, lambda entry, why: None, takes=lambda part: 10 * len(rows(part)), ceiling=ceiling,
+            failed=lambda *_: None, halved=told.append,
+        )  # fmt: skip
+    # Ten rows: 5 and 5, then 2 and 3 each. Five rows are halved without a trial, since five were too much before.
+    assert told == [Halved(10, 4, 50), Halved(5, 2, 50)]
+
+
+def test_a_run_keeps_how_often_memory_was_short_and_its_page_says_it(limited, tmp_path, suite, text_suite):
+    model, shortage = limited
+    asked = [str(suite), str(text_suite)]
+    whole = audit.run(model.weights.source.path, asked, tmp_path / "whole", loaded=model)
+    assert "halved" not in whole.record and not any("Memory" in note for note in whole.record["notes"])
+    shortage.tokens = 40
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        done = audit.run(model.weights.source.path, asked, tmp_path / "run", loaded=model)
+    found = done.record["halved"]
+    planned = [json.loads(line)["entries"] for line in (done.path / "batches.jsonl").read_text().splitlines()]
+    assert 0 < found["batches"] <= len(planned)
+    assert found["rows"] <= sum(count for entries in planned for *_, count in entries)
+    assert found["parts"] >= 2 * found["batches"] and found["ceiling_bytes"] == model.weights.ceiling.bytes
+    (note,) = [note for note in audit.compare(done, []).notes if note.startswith("Memory ran short")]
+    assert f"{found['rows']:,} rows in {found['parts']:,} parts" in note
+    assert audit.rescore(done.path).record["notes"].count(note) == 1
+    assert verify(done.path) == []
 
 
 def test_a_run_with_missing_rows_is_incomplete_and_counts_them(limited, tmp_path, suite, text_suite):

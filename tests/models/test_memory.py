@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,13 @@ def test_errors_of_memory_are_told_from_others():
     assert out_of_memory(MemoryError())
     assert not out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not out_of_memory(ValueError("out of memory"))
+
+
+def test_the_peak_is_this_processs_own_and_not_that_of_the_one_that_started_it():
+    held = bytearray(2 << 30)  # the kernel hands the starting process's largest resident set on
+    held[::4096] = b"x" * len(held[::4096])
+    assert memory.peak() >= len(held)
+    told = subprocess.run(
+        [sys.executable, "-c", "from audit.models import memory; print(memory.peak())"], capture_output=True, check=True
+    )
+    assert 0 < int(told.stdout) < len(held)
