@@ -28,6 +28,10 @@ Cards = Annotated[
     str | None,
     typer.Option("--cards", help="Folders that scorer-card wrote; their figures are shown beside the rates."),
 ]
+LabelFiles = Annotated[
+    str | None,
+    typer.Option("--labels", help="Files of labels by people (label-sample), comma-separated: rates are corrected."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
@@ -132,6 +136,13 @@ def run(
         Path | None,
         typer.Option("--policy", help="Gate policy to be judged by: sets profile and seed, records its digest."),
     ] = None,
+    sequential: Annotated[
+        bool,
+        typer.Option("--sequential", help="Sample in rounds until the policy's verdict is settled; see docs/gate.md."),
+    ] = False,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", help="With --sequential: whole run of the base to compare with.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Audit one model: put suites to it, score the answers, and write a run folder."""
@@ -151,6 +162,8 @@ def run(
     plans = _plans(plan, flags, policy)
     planned_out, planned_offline = read_call(plan) if plan else (None, False)
     out, offline = out or Path(planned_out or "run"), offline or planned_offline
+    if sequential or baseline is not None:
+        _run_in_rounds(plans, policy if sequential else None, out, baseline, offline, as_json)
     with watch(Console(stderr=True)) as progress:
         if list(plans) == [""]:
             runs = [execute(plans[""], out, progress=progress, offline=offline)]
@@ -163,6 +176,33 @@ def run(
             typer.echo(f"\nRun folder: {done.path}\nNext: slm-audit report {done.path}")
     for done in runs:
         _exit_incomplete(done)
+
+
+def _run_in_rounds(
+    plans: dict[str, Any], policy: Path | None, out: Path, baseline: Path | None, offline: bool, as_json: bool
+) -> None:
+    """Sample until the verdict is settled; the verdict is the exit code."""
+    from rich.console import Console
+
+    from audit.console import watch
+    from audit.errors import UsageError
+    from audit.gate import exit_code
+    from audit.gate_ledger import ledger_of
+    from audit.gate_verdict import judge
+    from audit.policy import read_policy
+    from audit.sequential_run import run_rounds
+    from reports import gate as pages
+
+    if policy is None or list(plans) != [""]:
+        raise UsageError(
+            "--sequential goes with --policy FILE and a plan of one run; --baseline goes with --sequential"
+        )
+    asked = read_policy(policy)
+    with watch(Console(stderr=True)) as progress:
+        run_rounds(plans[""], asked, out, baseline=baseline, progress=progress, offline=offline)
+    found = judge(out, asked, baseline=baseline, ledger=ledger_of(policy))
+    typer.echo(found.model_dump_json() if as_json else pages.plain(found), nl=as_json)
+    raise typer.Exit(exit_code(found.verdict))
 
 
 def _plans(path: Path | None, flags: dict[str, Any], policy: Path | None) -> dict[str, Any]:
@@ -206,20 +246,50 @@ def compare(
     base: Annotated[Path, typer.Argument(help="Run folder of the base.")],
     variants: Annotated[list[Path], typer.Argument(help="Run folders of its variants.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write .html (report) or .json (all numbers).")] = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Judge by this policy; the exit code stays 0 (see gate).")
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", help="Where attempts are counted; default beside the policy.")
+    ] = None,
     cards: Cards = None,
+    labels: LabelFiles = None,
+    series: Annotated[
+        str | None,
+        typer.Option("--series", help="The runs are an ordered series: a rising number each, base first: 0,100,200."),
+    ] = None,
+    training: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--training-data", metavar="[VARIANT=]FILE", help="Show what of the suites stands in it; repeatable."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare fine-tuned variants with their base, item by item, and apply the built-in gate rules."""
+    """Compare fine-tuned variants with their base, item by item, by the built-in gate rules or by a policy."""
     from rich.console import Console
 
     from audit.comparison import compare as compute
     from audit.errors import UsageError
+    from audit.gate_ledger import ledger_of
+    from audit.gated import compare_gated
+    from audit.labels import attach
+    from audit.policy import read_policy
     from audit.store import Folder
     from reports import html, terminal
 
     if out is not None and out.suffix not in (".html", ".json"):
         raise UsageError(f"--out {out}: must end in .html or .json")
-    found = compute(base, variants, cards=[Path(card) for card in _names(cards)])
+    if ledger is not None and policy is None:
+        raise UsageError("--ledger counts the attempts under a policy: give --policy FILE too")
+    kept = [Path(card) for card in _names(cards)]
+    if policy is None:
+        found = compute(base, variants, cards=kept)
+    else:
+        asked = read_policy(policy)
+        found = compare_gated(base, variants, asked, ledger=ledger or ledger_of(policy), cards=kept)
+    found = attach(found, [base, *variants], [Path(name) for name in _names(labels)])
+    found = _explored(found, [base, *variants], series, training or [])
     if out is not None and out.suffix == ".json":
         Folder(out.parent).write_text(out.name, found.model_dump_json(indent=1) + "\n")
     elif out is not None:
@@ -230,6 +300,19 @@ def compare(
     terminal.show(found, Console())
     if out is not None:
         typer.echo(f"\nWritten: {out}")
+
+
+def _explored(found: Any, runs: list[Path], series: str | None, training: list[str]) -> Any:
+    """The comparison with what was asked for besides: a trend along its runs, the overlap with training data."""
+    if series is not None:
+        from audit.exploration import attach_series, doses_of
+
+        found = attach_series(found, runs, doses_of(series))
+    if training:
+        from audit.overlap import attach
+
+        found = attach(found, runs, training)
+    return found
 
 
 @app.command(epilog="Example: slm-audit gate runs/tuned --baseline runs/base --policy gate.toml --junit gate.xml")
@@ -247,6 +330,9 @@ def gate(
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write JSON by the schema in docs/gate.schema.json.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--report", help="Write the HTML page, with the policy, to read, print and sign.")
     ] = None,
     ledger: Annotated[
         Path | None, typer.Option("--ledger", help="Where attempts are counted; default beside the policy.")
@@ -267,12 +353,28 @@ def gate(
         return
     if variant is None or policy is None:
         raise UsageError("a gate needs a run folder and --policy FILE; write a policy with: slm-audit gate --init")
-    found = judge(variant, read_policy(policy), baseline=baseline, ledger=ledger or ledger_of(policy))
+    asked = read_policy(policy)
+    found = judge(variant, asked, baseline=baseline, ledger=ledger or ledger_of(policy))
     pages.write(found, junit=junit, summary=summary, json=json_file)
     typer.echo(pages.plain(found), nl=False)
+    if page is not None:
+        _gate_page(page, variant, baseline, asked, found)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         typer.echo("\n".join(pages.workflow_commands(found)))
     raise typer.Exit(exit_code(found.verdict))
+
+
+def _gate_page(out: Path, variant: Path, baseline: Path | None, policy: Any, found: Any) -> None:
+    """Write the page of a verdict; one that cannot be drawn is said, and changes no verdict."""
+    from audit.errors import AuditError
+    from audit.gated import compare_gated
+    from reports import html
+
+    runs = (variant, []) if baseline is None else (baseline, [variant])
+    try:
+        html.write(compare_gated(*runs, policy, reports=[found]), out)
+    except AuditError as error:
+        sys.stderr.write(f"slm-audit: no page was written: {' '.join(str(error).splitlines())}\n")
 
 
 @app.command(epilog="Example: slm-audit rescore runs/base --scorers vader,degeneration")
@@ -304,11 +406,13 @@ def report(
     folder: Annotated[Path, typer.Argument(help="A run folder, or one that holds a comparison.json.")],
     out: Annotated[Path | None, typer.Option("--out", help="Default: report.html in the folder.")] = None,
     cards: Cards = None,
+    labels: LabelFiles = None,
 ) -> None:
     """Render the HTML page of a run or of a comparison again; no model is needed."""
     from reports.pages import render_folder
 
-    typer.echo(f"Report: {render_folder(folder, out, cards=[Path(card) for card in _names(cards)])}")
+    figures, said = ([Path(name) for name in _names(files)] for files in (cards, labels))
+    typer.echo(f"Report: {render_folder(folder, out, cards=figures, labels=said)}")
 
 
 @app.command(epilog="Example: slm-audit export runs/base --to model-card")
@@ -453,6 +557,28 @@ def fetch(
             f"{to}: {len(made.missing)} of what was asked for is missing, the first: {made.missing[0]}"
         )
     typer.echo(f"Next, where there is no network: export SLM_AUDIT_DATA={to}/data SLM_AUDIT_SCORERS={to}/scorers")
+
+
+@app.command(name="label-sample", epilog="Example: slm-audit label-sample runs/base runs/tuned --n 200 --out labels")
+def label_sample(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders: the base, then its variants; one alone will do.")],
+    n: Annotated[int, typer.Option("--n", help="Pairs to draw: a prompt and draw with the answers of all runs.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the page and its key.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Keys the draw and the order on the page.")] = 0,
+) -> None:
+    """Draw answers for people to label, blind and at random, on a page that works offline; compare reads the labels."""
+    from audit import labelling
+    from audit.comparison import opened
+    from reports import labelling as pages
+
+    sample, cases = labelling.draw([opened(run) for run in runs], n, seed=seed)
+    key = labelling.save(sample, out)
+    page = pages.write(sample.digest, [(one.id, one.prompt, one.answer) for one in cases], out / labelling.PAGE)
+    for one in sample.strata:
+        typer.echo(f"{one.name}: {one.drawn} of {one.pairs} pairs (score {one.low:.3g} to {one.high:.3g})")
+    typer.echo(f"\n{len(sample.drawn)} pairs, {len(cases)} different answers to read: {page}")
+    typer.echo(f"For raters: that page. Not for raters: {key}; keep the files that they save beside it.")
+    typer.echo("Next: slm-audit compare BASE VARIANT --labels FILE,FILE")
 
 
 @app.command(epilog="Example: slm-audit finetune smollm2 --data texts.jsonl --out my-adapter")

@@ -6,23 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from audit import gate, provenance
-from audit.agreement import deciding_scorer, scorer_agreement, threshold_cautions, threshold_rows
-from audit.errors import UsageError
-from audit.gate_pairing import Table, pair_runs
+from audit.agreement import scorer_agreement, threshold_cautions, threshold_rows
+from audit.controls import controls
+from audit.distributions import distributions
+from audit.errors import CorruptFolderError, UsageError
+from audit.excerpts import excerpts
+from audit.exploration import explore
+from audit.gate_pairing import Pairing, Table, pair_runs
 from audit.metrics import registry
 from audit.metrics.paired import pair_units
 from audit.metrics.power import smallest_change
 from audit.metrics.units import Units
-from audit.results import Run
-from audit.schema import Comparison, Difference, Excerpt, GateResult, VariantComparison
+from audit.results import Run, altered_files
+from audit.schema import Comparison, Difference, GateResult, VariantComparison
 from audit.scorers.brief import attach
 from audit.summary import describe, facets
-
-# Excerpts of each kind and suite: enough to see what the numbers are made of, few enough to read.
-_EXCERPTS = {"worst": 4, "most changed": 3, "random": 3}
 
 
 def compare(
@@ -31,6 +30,7 @@ def compare(
     *,
     rules: Sequence[gate.Rule] = gate.DEFAULT_RULES,
     cards: Sequence[Path] = (),
+    gates: Sequence[GateResult] | None = None,
 ) -> Comparison:
     """Compare variants with the base they came from.
 
@@ -39,33 +39,57 @@ def compare(
         variants: runs of other models or adapters on the same items; none renders the base alone.
         rules: of the gate.
         cards: scorer cards whose figures are shown beside the scorers' rates.
+        gates: verdicts that were reached elsewhere, one a variant; ``rules`` are not applied then.
 
     Returns:
         Everything a report shows. Suites are compared where their digests are equal; others are named in the notes.
 
     Raises:
         UsageError: a run is not finished, or no suite can be compared.
-        FolderError: a folder holds no run.
+        FolderError: a folder holds no run, or a file of it is not the one that the run wrote.
         DataError: a card cannot be read, or is not of a scorer of the base's run.
     """
-    first = base if isinstance(base, Run) else Run(base)
-    others = [run if isinstance(run, Run) else Run(run) for run in variants]
-    for run in (first, *others):
-        if run.status not in ("complete", "incomplete") or not run.summary:
-            raise UsageError(f"{run.path}: this run is not finished ({run.status}); run its command again to go on")
+    first, others = opened(base), [opened(run) for run in variants]
     names = _names([first, *others])
-    compared = [_compare_one(first, other, name, rules) for other, name in zip(others, names[1:], strict=True)]
+    decided: Sequence[GateResult | None] = gates or [None] * len(others)
+    pairs = [_paired(first, other) for other in others]
+    compared = [
+        _compare_one(first, other, name, rules, gate, pair)
+        for other, name, gate, pair in zip(others, names[1:], decided, pairs, strict=True)
+    ]
     return Comparison(
         created=provenance.now(),
         base=first.info(names[0]),
         summary=first.summary,
         variants=tuple(compared),
-        excerpts=tuple(_excerpts([first, *others], names)),
+        excerpts=tuple(excerpts([first, *others], names)),
+        distributions=tuple(distributions([first, *others], names)),
         suites=tuple(first.record["suites"]),
         scorers=tuple(attach(first.record["scorers"], cards)),
         agreement=tuple(scorer_agreement(first, names[0])),
-        notes=tuple(first.record["notes"]),
+        exploration=explore([first, *others], names, pairs, [one.differences for one in compared]),
+        notes=first.notes,
     )
+
+
+def opened(run: Run | str | Path) -> Run:
+    """A run whose numbers may be shown: finished, and of the files that it wrote.
+
+    Raises:
+        UsageError: it is not finished.
+        FolderError: a folder holds no run.
+        CorruptFolderError: a file was altered since.
+    """
+    found = run if isinstance(run, Run) else Run(run)
+    if found.status not in ("complete", "incomplete"):
+        raise UsageError(f"{found.path}: this run is not finished ({found.status}); run its command again to go on")
+    altered = altered_files(found.folder, found.record)
+    if altered:
+        said = f"{', '.join(altered)} {'does' if len(altered) == 1 else 'do'} not have the recorded sha256"
+        raise CorruptFolderError(f"{found.path}: {said}; see: slm-audit verify {found.path}")
+    if not found.summary:
+        raise UsageError(f"{found.path}: this run has no summary; run its command again to go on")
+    return found
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -79,26 +103,33 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def _compare_one(base: Run, tuned: Run, name: str, rules: Sequence[gate.Rule]) -> VariantComparison:
+def _paired(base: Run, tuned: Run) -> Pairing:
     pair = pair_runs(base, tuned)
     if not pair.shared:
         said = " ".join(pair.notes)
         raise UsageError(f"{base.path} and {tuned.path} cannot be compared; run both with one plan. {said}")
+    return pair
+
+
+def _compare_one(
+    base: Run, tuned: Run, name: str, rules: Sequence[gate.Rule], decided: GateResult | None, pair: Pairing
+) -> VariantComparison:
     shared, notes = pair.shared, list(pair.notes)
-    # Neither differences nor rules read what two runs do not measure alike.
+    # Differences do not read what two runs do not measure alike; a rule says so, and an absolute one needs no base.
     before, after = (
         {key: units for key, units in side.items() if key[0] in shared and key not in pair.apart}
         for side in (pair.base, pair.variant)
     )
     differences = _differences(base, before, after)
-    result: GateResult | None = gate.decide(rules, before, after) if rules else None
+    if decided is None and rules:
+        decided = gate.decide(rules, pair.base, pair.variant, apart=pair.apart)
     differing, compared = _answers_that_differ(base, tuned, shared)
     thresholds = threshold_rows(base, tuned, shared, rules)
     notes += [*_degeneration_caution(differences), *threshold_cautions(thresholds)]
     return VariantComparison(
-        run=tuned.info(name), summary=tuned.summary, differences=tuple(differences), gate=result,
+        run=tuned.info(name), summary=tuned.summary, differences=tuple(differences), gate=decided,
         samples_compared=compared, samples_that_differ=differing, agreement=tuple(scorer_agreement(tuned, name)),
-        thresholds=tuple(thresholds), notes=tuple(notes),
+        thresholds=tuple(thresholds), controls=tuple(controls(base, tuned, shared)), notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -153,66 +184,4 @@ def _degeneration_caution(differences: Sequence[Difference]) -> list[str]:
     ]
 
 
-def _excerpts(runs: Sequence[Run], names: Sequence[str]) -> list[Excerpt]:
-    """Worst, most changed and random answers of each suite whose answers are judged for toxicity."""
-    scorer = deciding_scorer(runs[0].record["scorers"])
-    if scorer is None:
-        return []
-    found: list[Excerpt] = []
-    for suite in runs[0].suites:
-        rows = _side_by_side(runs, names, suite, f"{scorer}.toxicity")
-        found += _pick(rows, runs[0].seed)
-    return found
-
-
-def _side_by_side(runs: Sequence[Run], names: Sequence[str], suite: str, reads: str) -> list[Excerpt]:
-    """Every answer of a suite with the other runs' answers to the same prompt and sample number."""
-    by_run = [
-        {(one.item.id, s.k): s for one in run.answers.get(suite, ()) for s in one.samples}
-        if run.suites.get(suite, {}).get("digest") == runs[0].suites[suite]["digest"]
-        else {}
-        for run in runs
-    ]
-    rows = []
-    for one in runs[0].answers.get(suite, ()):
-        for sample in one.samples:
-            key = (one.item.id, sample.k)
-            given = {name: table[key] for name, table in zip(names, by_run, strict=True) if key in table}
-            rows.append(
-                Excerpt(
-                    suite=suite, item=one.item.id, group=one.item.group, sample=sample.k, prompt=one.item.text,
-                    answers={name: other.text for name, other in given.items()},
-                    scores={name: other.scores.get(reads) for name, other in given.items()},
-                    scorer=reads, why="",
-                )
-            )  # fmt: skip
-    return rows
-
-
-def _pick(rows: Sequence[Excerpt], seed: int) -> list[Excerpt]:
-    def highest(row: Excerpt) -> float:
-        return max((score for score in row.scores.values() if score is not None), default=-1.0)
-
-    def change(row: Excerpt) -> float:
-        base = row.scores.get("base")
-        others = [score for name, score in row.scores.items() if name != "base" and score is not None]
-        return max((abs(score - base) for score in others), default=0.0) if base is not None else 0.0
-
-    shuffled = [rows[int(at)] for at in np.random.default_rng(seed).permutation(len(rows))]
-    taken: set[tuple[str, int]] = set()
-    found = []
-    orders = {
-        "worst": sorted(rows, key=lambda row: (-highest(row), row.item, row.sample)),
-        "most changed": [
-            row for row in sorted(rows, key=lambda row: (-change(row), row.item, row.sample)) if change(row) > 0
-        ],
-        "random": shuffled,
-    }
-    for why, order in orders.items():
-        free = [row for row in order if (row.item, row.sample) not in taken][: _EXCERPTS[why]]
-        taken |= {(row.item, row.sample) for row in free}
-        found += [row.model_copy(update={"why": why}) for row in free]
-    return found
-
-
-__all__ = ["compare"]
+__all__ = ["compare", "opened"]

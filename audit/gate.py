@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from audit.errors import EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INCONCLUSIVE, EXIT_PASS
 from audit.metrics import registry
@@ -24,7 +25,9 @@ from audit.schema import Direction, GateResult, RuleResult, Verdict
 
 __all__ = [
     "DEFAULT_RULES",
+    "Case",
     "Key",
+    "Reading",
     "Rule",
     "UnitsOf",
     "because",
@@ -47,7 +50,7 @@ DEFAULT_RULES: tuple[Rule, ...] = default_policy().rules
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class Case:
     """A rule for one scorer and group, with the units of both sides."""
 
     rule: Rule
@@ -57,7 +60,7 @@ class _Case:
     variant: Units | None
     problem: str = ""
     """Why nothing can be decided; empty where something can."""
-    others: tuple[_Case, ...] = ()
+    others: tuple[Case, ...] = ()
     """The same by the scorers that do not decide."""
 
     @property
@@ -91,7 +94,13 @@ class _Case:
 
 
 def decide(
-    rules: Sequence[Rule], base: UnitsOf, variant: UnitsOf, *, tolerated: float = 0.0, seed: int = 0
+    rules: Sequence[Rule],
+    base: UnitsOf,
+    variant: UnitsOf,
+    *,
+    tolerated: float = 0.0,
+    seed: int = 0,
+    apart: Mapping[Key, str] | None = None,
 ) -> GateResult:
     """Apply rules to a variant and its base.
 
@@ -101,6 +110,7 @@ def decide(
         variant: the same of the variant.
         tolerated: largest share of units that may be missing, of a rule's units.
         seed: of every bootstrap.
+        apart: why units cannot be set against the other side's, as a sentence without its full stop.
 
     Returns:
         One result per expanded rule, in the order of the policy, and the verdict of the whole.
@@ -109,7 +119,7 @@ def decide(
         UnknownNameError: a rule names a metric that does not exist.
         UsageError: the two sides cannot be paired.
     """
-    results = tuple(result for _, result in judge(rules, base, variant, tolerated=tolerated, seed=seed))
+    results = tuple(result for _, result in judge(rules, base, variant, tolerated=tolerated, seed=seed, apart=apart))
     verdict = overall([result.verdict for result in results])
     return GateResult(verdict=verdict, sentence=sentence(verdict, results), rules=results)
 
@@ -122,6 +132,7 @@ def judge(
     tolerated: float = 0.0,
     seed: int = 0,
     apart: Mapping[Key, str] | None = None,
+    reading: Reading | None = None,
 ) -> list[tuple[Rule, RuleResult]]:
     """Every expanded rule with what it decided; see :func:`decide`.
 
@@ -132,16 +143,19 @@ def judge(
         tolerated: largest share of units that may be missing, of a rule's units.
         seed: of every bootstrap.
         apart: why units cannot be set against the other side's, as a sentence without its full stop.
+        reading: how the intervals are made; None for those of a fixed n.
     """
+    reading = reading or _Fixed(seed)
     cases = [case for rule in rules for case in _expand(rule, base, variant, tolerated, apart or {})]
-    failed = _holm(cases, seed)
+    cases = [case if case.problem else replace(case, problem=reading.problem(case)) for case in cases]
+    failed = _holm(cases, reading)
     left = max(len(cases) - len(failed), 1)
-    return [(case.rule, _result(case, failed.get(at), left, seed)) for at, case in enumerate(cases)]
+    return [(case.rule, _result(case, failed.get(at), left, reading)) for at, case in enumerate(cases)]
 
 
 def unjudged(rules: Sequence[Rule], why: str) -> list[tuple[Rule, RuleResult]]:
     """Every rule as incomplete, with the reason that keeps all of them from being judged."""
-    return [(rule, _result(_Case(rule, rule.scorer, rule.group, None, None, why), None, 1, 0)) for rule in rules]
+    return [(rule, _result(Case(rule, rule.scorer, rule.group, None, None, why), None, 1, _Fixed(0))) for rule in rules]
 
 
 def exit_code(verdict: Verdict) -> int:
@@ -154,7 +168,7 @@ def exit_code(verdict: Verdict) -> int:
     }[verdict]
 
 
-def _expand(rule: Rule, base: UnitsOf, variant: UnitsOf, tolerated: float, apart: Mapping[Key, str]) -> list[_Case]:
+def _expand(rule: Rule, base: UnitsOf, variant: UnitsOf, tolerated: float, apart: Mapping[Key, str]) -> list[Case]:
     """One case for every scorer that decides and every group that a rule's pattern names."""
     metric = registry.get(rule.metric)
     there = list(
@@ -171,25 +185,25 @@ def _expand(rule: Rule, base: UnitsOf, variant: UnitsOf, tolerated: float, apart
 
 def _expand_groups(
     rule: Rule, scorer: str, base: UnitsOf, variant: UnitsOf, tolerated: float, apart: Mapping[Key, str]
-) -> list[_Case]:
+) -> list[Case]:
     """One case for every group that a rule's pattern names."""
     key = (rule.suite, rule.metric, scorer)
     compares = rule.kind == "non-inferiority"
     first, second = base.get(key) if compares else None, variant.get(key)
     problem = (apart.get(key, "") if compares else "") or _lacking(key, first, second, compares)
     if problem or second is None:
-        return [_Case(rule, scorer, rule.group, None, None, problem)]
+        return [Case(rule, scorer, rule.group, None, None, problem)]
     if rule.group == "all":
-        return [_checked(_Case(rule, scorer, "all", first, second), tolerated)]
+        return [_checked(Case(rule, scorer, "all", first, second), tolerated)]
     facet, _, pattern = rule.group.rpartition("=")
     facet = facet or "group"
     members = {name for side in (first, second) if side is not None for name in side.members(facet)}
     names = sorted(name for name in members if fnmatchcase(name, pattern))
     if not names:
-        return [_Case(rule, scorer, rule.group, first, second, f"no group of {rule.suite} matches {rule.group!r}")]
+        return [Case(rule, scorer, rule.group, first, second, f"no group of {rule.suite} matches {rule.group!r}")]
     prefix = "" if facet == "group" else f"{facet}="
     cases = [
-        _Case(
+        Case(
             rule, scorer, prefix + name, None if first is None else first.where(facet, name), second.where(facet, name)
         )
         for name in names
@@ -206,7 +220,7 @@ def _lacking(key: Key, first: Units | None, second: Units | None, compares: bool
     return f"the {' and the '.join(lacking)} {have} no {key[1]} on {key[0]}{by}" if lacking else ""
 
 
-def _checked(case: _Case, tolerated: float) -> _Case:
+def _checked(case: Case, tolerated: float) -> Case:
     """The case, with a problem where answers are missing or there is nothing to compare."""
     assert case.variant is not None
     if case.base is None:
@@ -226,15 +240,46 @@ def _checked(case: _Case, tolerated: float) -> _Case:
     return replace(case, problem=problem)
 
 
-def _harms(case: _Case, alpha_fail: float, seed: int) -> tuple[Harm, Harm]:
-    """Harm as the passing and as the failing test read it."""
-    direction, target = case.aim
-    alpha = case.rule.alpha
-    assert case.variant is not None
-    if case.base is None:
-        return absolute_harm(case.variant, direction, target, alpha_pass=alpha, alpha_fail=alpha_fail, seed=seed)
-    pair = pair_units(case.base, case.variant)
-    return paired_harm(pair, direction, target, alpha_pass=alpha, alpha_fail=alpha_fail, seed=seed)
+class Reading(Protocol):
+    """How a rule's units become an interval."""
+
+    def problem(self, case: Case) -> str:
+        """Why nothing can be decided; empty where something can."""
+
+    def harms(self, case: Case, alpha_fail: float) -> tuple[Harm, Harm]:
+        """Harm as the passing and as the failing test read it; the latter has this one-sided level."""
+
+    def settle(self, case: Case, left: int) -> tuple[int | None, str]:
+        """How many units would settle an inconclusive case, if that is known, and in words what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """The intervals of a fixed n: looked at once."""
+
+    seed: int
+
+    def problem(self, case: Case) -> str:
+        return ""
+
+    def harms(self, case: Case, alpha_fail: float) -> tuple[Harm, Harm]:
+        direction, target = case.aim
+        levels = {"alpha_pass": case.rule.alpha, "alpha_fail": alpha_fail}
+        assert case.variant is not None
+        if case.base is None:
+            return absolute_harm(case.variant, direction, target, **levels, seed=self.seed)
+        return paired_harm(pair_units(case.base, case.variant), direction, target, **levels, seed=self.seed)
+
+    def settle(self, case: Case, left: int) -> tuple[int | None, str]:
+        assert case.variant is not None
+        alpha = case.rule.alpha
+        needed = needed_units(
+            case.base, case.variant, *case.aim, case.margin, alpha_pass=alpha, alpha_fail=alpha / left, seed=self.seed
+        )
+        if needed.units is None:
+            return None, "more units of this kind cannot settle it"
+        words = f"about {needed.units:,} would settle it (as a {needed.outcome}, if what is seen so far holds)"
+        return needed.units, words
 
 
 def _decides(harm: Harm) -> bool:
@@ -244,7 +289,7 @@ def _decides(harm: Harm) -> bool:
     return math.isfinite(harm.low) and math.isfinite(harm.high) and harm.high - harm.low > 0
 
 
-def _holm(cases: Sequence[_Case], seed: int) -> dict[int, Harm]:
+def _holm(cases: Sequence[Case], reading: Reading) -> dict[int, Harm]:
     """Which cases fail, by Holm's step-down with intervals instead of p-values.
 
     With m hypotheses left each is tested at its alpha / m; those whose lower bound lies over the margin are rejected,
@@ -257,7 +302,7 @@ def _holm(cases: Sequence[_Case], seed: int) -> dict[int, Harm]:
         for i, case in enumerate(cases):
             if i in failed or case.problem:
                 continue
-            harm = _harms(case, case.rule.alpha / left, seed)[1]
+            harm = reading.harms(case, case.rule.alpha / left)[1]
             if _decides(harm) and harm.low is not None and harm.low > case.margin:
                 found[i] = harm
         if not found:
@@ -265,12 +310,12 @@ def _holm(cases: Sequence[_Case], seed: int) -> dict[int, Harm]:
         failed.update(found)
 
 
-def _result(case: _Case, failed: Harm | None, left: int, seed: int) -> RuleResult:
+def _result(case: Case, failed: Harm | None, left: int, reading: Reading) -> RuleResult:
     """One rule's verdict on the interval that decided it; ``left`` rules are left under Holm."""
     if case.problem:
         harm = Harm(None, None, None, 1 - 2 * case.rule.alpha, "", 0, 0, 0)
         return _record(case, "incomplete", harm, None, f"Incomplete: {case.problem}.")
-    harm = failed or _harms(case, case.rule.alpha, seed)[0]
+    harm = failed or reading.harms(case, case.rule.alpha)[0]
     if failed is not None:
         reason = f"Failed: harm is at least {failed.low:.3g}, over the margin {case.margin:g}, {_basis(harm)}."
         return _record(case, "fail", harm, None, reason)
@@ -279,26 +324,19 @@ def _result(case: _Case, failed: Harm | None, left: int, seed: int) -> RuleResul
         return _record(case, "inconclusive", harm, None, reason)
     assert harm.high is not None and harm.low is not None and harm.value is not None
     if harm.high < case.margin:
-        return _passed(case, harm, seed)
-    assert case.variant is not None
-    alpha = case.rule.alpha
-    needed = needed_units(
-        case.base, case.variant, *case.aim, case.margin, alpha_pass=alpha, alpha_fail=alpha / left, seed=seed
-    )
-    settle = "more units of this kind cannot settle it"
-    if needed.units is not None:
-        settle = f"about {needed.units:,} would settle it (as a {needed.outcome}, if what is seen so far holds)"
+        return _passed(case, harm, reading)
+    needed, settle = reading.settle(case, left)
     reason = (
         f"Inconclusive: harm lies between {harm.low:.3g} and {harm.high:.3g}, the margin is {case.margin:g}, "
         f"{_basis(harm)}; {settle}."
     )
-    return _record(case, "inconclusive", harm, needed.units, reason)
+    return _record(case, "inconclusive", harm, needed, reason)
 
 
-def _passed(case: _Case, harm: Harm, seed: int) -> RuleResult:
+def _passed(case: Case, harm: Harm, reading: Reading) -> RuleResult:
     """A rule that the deciding scorer passes, unless another scorer's disagreement withholds that."""
     found = f"harm is at most {harm.high:.3g}, under the margin {case.margin:g}, {_basis(harm)}"
-    against = [other.scorer for other in case.others if not _passes(other, seed)]
+    against = [other.scorer for other in case.others if not _passes(other, reading)]
     if against and case.rule.disagreement == "inconclusive":
         reason = f"Inconclusive: by {case.scorer}, which decides, {found}; but not by {', '.join(against)}."
         return _record(case, "inconclusive", harm, None, reason)
@@ -306,11 +344,11 @@ def _passed(case: _Case, harm: Harm, seed: int) -> RuleResult:
     return _record(case, "pass", harm, None, f"Passed: {found}.{aside}")
 
 
-def _passes(case: _Case, seed: int) -> bool:
+def _passes(case: Case, reading: Reading) -> bool:
     """Whether a case passes taken by itself."""
-    if case.problem:
+    if case.problem or reading.problem(case):
         return False
-    harm = _harms(case, case.rule.alpha, seed)[0]
+    harm = reading.harms(case, case.rule.alpha)[0]
     return _decides(harm) and harm.high is not None and harm.high < case.margin
 
 
@@ -319,7 +357,7 @@ def _basis(harm: Harm) -> str:
     return f"by {harm.n} units in {harm.clusters} clusters"
 
 
-def _record(case: _Case, verdict: Verdict, harm: Harm, needed: int | None, reason: str) -> RuleResult:
+def _record(case: Case, verdict: Verdict, harm: Harm, needed: int | None, reason: str) -> RuleResult:
     """The schema's record of a rule."""
     return RuleResult(
         suite=case.rule.suite,

@@ -7,20 +7,21 @@ the policy says are incomplete, never a pass.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from audit import gate, provenance
-from audit.errors import AuditError, CorruptFolderError
+from audit.errors import AuditError, CorruptFolderError, UsageError
 from audit.gate_ledger import Attempt, record
 from audit.gate_pairing import pair_runs, tables
 from audit.plan import digest
 from audit.policy import PolicyFile, Rule
 from audit.results import Run
 from audit.schema import Record, RuleResult, Verdict
+from audit.sequential import Rounds, Sequential, is_rounds
 from audit.verification import verify
 
 _SHOWN = 3
@@ -70,6 +71,19 @@ class JudgedRun(_Published):
     seed: int
 
 
+class Sampled(_Published):
+    """How far a run that is made in rounds was sampled."""
+
+    rounds: int
+    """Rounds that were begun."""
+    of: int
+    """Most rounds."""
+    answers: int
+    """Answers and likelihoods that were asked for."""
+    whole: int
+    """Answers and likelihoods of the whole suites."""
+
+
 class GateReport(_Published):
     """What `slm-audit gate` found: the record behind JUnit, Markdown, annotations and JSON."""
 
@@ -103,6 +117,8 @@ class GateReport(_Published):
     """Every rule, expanded by group and scorer, in the policy's order."""
     notes: tuple[str, ...]
     """What a reader must know beside the verdict; among it a policy that came after the run, and further attempts."""
+    sampled: Sampled | None = None
+    """How far a run in rounds was sampled; None for a whole run."""
 
 
 def judge(
@@ -111,7 +127,8 @@ def judge(
     """Apply a policy to a variant's run.
 
     Args:
-        variant: run folder of the model that is judged.
+        variant: run folder of the model that is judged, or folder of its rounds: these are judged by confidence
+            sequences, never by intervals of a fixed n.
         policy: as :func:`audit.policy.read_policy` gives it.
         baseline: run folder of the base; without one, rules that compare are incomplete.
         ledger: where attempts are counted (see :mod:`audit.gate_ledger`); None counts none.
@@ -120,32 +137,62 @@ def judge(
         The verdict with everything that led to it.
 
     Raises:
+        UsageError: a folder is one round of a run, or the base is a folder of rounds.
         FolderError: a folder holds no run.
         CorruptFolderError: a run is of a newer schema, or its ``run.json`` cannot be read.
     """
-    run, base = Run(variant), None if baseline is None else Run(baseline)
+    rounds = Rounds(variant) if is_rounds(variant) else None
+    run = whole_run(variant) if rounds is None else rounds.run
+    base = None if baseline is None else whole_run(baseline)
     about, against = _about(run), None if base is None else _about(base)
     sides = [("variant", run)] + ([] if base is None else [("base", base)])
-    whole = [condition for name, side in sides for condition in _whole(name, side)]
+    faults = {
+        name: verify(side.path) if side is not run or rounds is None else rounds.problems() for name, side in sides
+    }
+    whole = [_whole(name, problems) for name, problems in faults.items()]
     broken = [condition for condition in whole if not condition.met and condition.name.endswith(_VERIFIES)]
     if broken:
-        judged: Judged = gate.unjudged(policy.rules, broken[0].reason)
+        found: Judged = gate.unjudged(policy.rules, broken[0].reason)
         notes: list[str] = []
     else:
-        judged, notes = _judged(run, base, policy)
+        found, notes = judged(run, base, policy, rounds)
         whole += [condition for name, side in sides for condition in _answered(name, side, policy.policy.missing)]
     conditions = [*whole, *([] if broken else _as_asked(run, policy))]
-    verdict, sentence = _summed(judged, conditions)
+    verdict, sentence = _summed(found, conditions)
     registered = run.record["plan"].get("policy_sha256") == policy.sha256
     earlier, trouble = _attempts(ledger, about, policy, verdict)
+    notes = [*([] if rounds is None or broken else [rounds.told()]), *notes]
     notes += _cautions(registered, about, against, earlier, trouble)
     return GateReport(
         tool_version=provenance.tool_version(), created=provenance.now(), verdict=verdict, sentence=sentence,
         policy=policy.path, policy_sha256=policy.sha256, registered=registered,
         attempt=None if earlier is None else len(earlier) + 1, earlier=tuple(earlier or ()), variant=about,
         base=against, conditions=tuple(conditions), notes=tuple(notes),
-        rules=tuple(Judgement(why=rule.why, line=rule.line, result=result) for rule, result in judged),
+        rules=tuple(Judgement(why=rule.why, line=rule.line, result=result) for rule, result in found),
+        sampled=None if rounds is None or broken else _sampled(rounds),
     )  # fmt: skip
+
+
+def whole_run(path: str | Path) -> Run:
+    """A run that was not made in rounds.
+
+    Raises:
+        UsageError: the folder is one of rounds, or a single round.
+        FolderError: it holds no run.
+    """
+    if is_rounds(path):
+        raise UsageError(f"{path} is a folder of rounds; a base is a whole run: make one without --sequential")
+    run = Run(path)
+    if run.record["plan"].get("part") is not None:
+        raise UsageError(
+            f"{path} is one round of a run; a test of a fixed n on it would be a second look: judge {run.path.parent}"
+        )
+    return run
+
+
+def _sampled(rounds: Rounds) -> Sampled:
+    drawn, whole = rounds.saving
+    return Sampled(rounds=len(rounds.runs), of=rounds.of, answers=drawn, whole=whole)
 
 
 def _about(run: Run) -> JudgedRun:
@@ -173,13 +220,12 @@ def json_schema() -> dict[str, Any]:
 # -- conditions --
 
 
-def _whole(name: str, run: Run) -> Iterator[Condition]:
+def _whole(name: str, problems: Sequence[str]) -> Condition:
     """A folder says what it said when it was made."""
-    problems = verify(run.path)
     more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
     reason = f"the {name}'s folder does not verify: {'; '.join(problems[:_SHOWN])}{more}"
     said = reason if problems else "every item once, hashes match, the summary recomputes to the same numbers"
-    yield Condition(name=f"the {name}{_VERIFIES}", met=not problems, reason=said)
+    return Condition(name=f"the {name}{_VERIFIES}", met=not problems, reason=said)
 
 
 def _answered(name: str, run: Run, tolerated: float) -> Iterator[Condition]:
@@ -211,21 +257,30 @@ def _as_asked(run: Run, policy: PolicyFile) -> Iterator[Condition]:
 # -- verdict --
 
 
-def _judged(run: Run, base: Run | None, policy: PolicyFile) -> tuple[Judged, list[str]]:
-    """Every rule's result, and notes on what was not compared."""
+def judged(run: Run, base: Run | None, policy: PolicyFile, rounds: Rounds | None = None) -> tuple[Judged, list[str]]:
+    """Every rule's result, and notes on what was not compared.
+
+    Args:
+        run: of the variant; where it was made in rounds, all of them as one.
+        base: run of the base.
+        policy: to be applied.
+        rounds: behind ``run``; None for a whole run.
+    """
+    rules = policy.rules if rounds is None else rounds.expanded(policy.rules)
     notes: list[str] = []
     try:
         if base is None:
             before, after = {}, tables(run, list(run.suites))
             apart = dict.fromkeys(after, "no base was given to compare with (--baseline)")
         else:
-            pair = pair_runs(base, run)
+            pair = pair_runs(base if rounds is None else rounds.beside(base), run)
             before, after, apart, notes = pair.base, pair.variant, dict(pair.apart), list(pair.notes)
         found = gate.judge(
-            policy.rules, before, after, tolerated=policy.policy.missing, seed=policy.policy.seed or 0, apart=apart
-        )
+            rules, before, after, tolerated=policy.policy.missing, seed=policy.policy.seed or 0, apart=apart,
+            reading=None if rounds is None else Sequential(rounds),
+        )  # fmt: skip
     except AuditError as error:
-        return gate.unjudged(policy.rules, str(error).rstrip(".")), notes
+        return gate.unjudged(rules, str(error).rstrip(".")), notes
     return found, notes
 
 

@@ -45,6 +45,10 @@ def identity(*parts: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(parts)).strip("-").lower() or "x"
 
 
+_SAID = 12
+"""Above this many marks none says its number when pointed at: the table beside the chart gives them all."""
+
+
 def values(
     head: SummaryRow, identity: str, rows: Sequence[tuple[str, Sequence[tuple[Series, SummaryRow | None]]]]
 ) -> forest.Chart:
@@ -59,7 +63,10 @@ def values(
         The plot.
     """
     unit = head.unit
-    marks = [forest.Row(label, tuple(_value(series, row, unit) for series, row in cells)) for label, cells in rows]
+    told = sum(len(cells) for _, cells in rows) <= _SAID
+    marks = [
+        forest.Row(label, tuple(_value(series, row, unit, told=told) for series, row in cells)) for label, cells in rows
+    ]
     lines = [] if head.target is None else [forest.Line(head.target, "target", "neutral")]
     return forest.chart(
         identity,
@@ -145,8 +152,11 @@ def gate(identity: str, name: str, rules: Sequence[tuple[RuleResult, str, str]])
     )
 
 
-def _value(series: Series, row: SummaryRow | None, unit: str) -> forest.Mark:
-    """One run's value as a mark."""
+def _value(series: Series, row: SummaryRow | None, unit: str, *, told: bool = True) -> forest.Mark:
+    """One run's value as a mark, with its number in words where it is ``told``."""
+    if not told:
+        numbers = (row.value, row.low, row.high) if row else (None, None, None)
+        return forest.Mark(series.look, series.shape, *numbers, "")
     if row is None:
         return forest.Mark(series.look, series.shape, None, None, None, f"{text.plain(series.name)}: not measured")
     said = (
@@ -227,6 +237,6 @@ def _way(head: SummaryRow) -> str:
 
 def _spoken(rows: Sequence[forest.Row]) -> str:
     """A short chart in a sentence each; a long one points to its table."""
-    if sum(len(row.marks) for row in rows) > 12:
+    if sum(len(row.marks) for row in rows) > _SAID:
         return "The table beside this chart gives every number."
     return " ".join(f"{mark.said}." for row in rows for mark in row.marks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from reports import text
@@ -25,14 +25,15 @@ _CHARACTERS = 19
 """Letters of a label that fit beside the plot; longer labels take up to three lines."""
 
 SHAPES = (
-    "M0 -5A5 5 0 1 0 0 5A5 5 0 1 0 0 -5Z",
-    "M-4.4 -4.4H4.4V4.4H-4.4Z",
-    "M0 -6.2L6.2 0L0 6.2L-6.2 0Z",
-    "M0 -5.8L5.8 4.6H-5.8Z",
-    "M0 5.8L5.8 -4.6H-5.8Z",
-    "M-1.9 -5.6H1.9V-1.9H5.6V1.9H1.9V5.6H-1.9V1.9H-5.6V-1.9H-1.9Z",
+    "m0-5a5 5 0 1 0 0 10a5 5 0 1 0 0-10z",
+    "m-4.4-4.4h8.8v8.8h-8.8z",
+    "m0-6.2l6.2 6.2l-6.2 6.2l-6.2-6.2z",
+    "m0-5.8l5.8 10.4h-11.6z",
+    "m0 5.8l5.8-10.4h-11.6z",
+    "m-1.9-5.6h3.8v3.7h3.7v3.8h-3.7v3.7h-3.8v-3.7h-3.7v-3.8h3.7z",
 )
-"""Outlines around the origin: circle (the base), square, diamond, triangle, triangle pointing down, cross."""
+"""Outlines around the origin: circle (the base), square, diamond, triangle, triangle pointing down, cross. All steps
+are relative, so that ``M`` and a place before them puts them there."""
 COLOURS = 7
 """Series colours of the style sheet (Okabe and Ito's palette); six colours and five shapes keep 30 variants apart."""
 VERDICT_SHAPES = {"pass": SHAPES[0], "fail": SHAPES[5], "inconclusive": SHAPES[2], "incomplete": SHAPES[1]}
@@ -65,10 +66,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A vertical line: no change, the neutral value of a target metric, or a margin."""
+    """A vertical line: no change, the neutral value of a target metric, a margin, or the value over all groups."""
 
     at: float
-    kind: Literal["zero", "target", "margin"]
+    kind: Literal["zero", "target", "margin", "whole"]
     said: str
 
 
@@ -118,6 +119,12 @@ class Chart:
     glyphs: tuple[Glyph, ...]
     sides: tuple[str, str] | None
     """Words under the left and the right end of the axis."""
+
+
+def lean(at: float) -> float:
+    """A coordinate with one decimal, as a whole number where it is one: a page holds tens of thousands of them."""
+    found = round(at, 1)
+    return int(found) if found == int(found) else found
 
 
 def look(series: int) -> str:
@@ -202,7 +209,7 @@ def chart(
     left, right = _LABEL, WIDTH - _RIGHT
 
     def place(value: float) -> float:
-        return round(left + (right - left) * (value - low) / (high - low), 1)
+        return lean(left + (right - left) * (value - low) / (high - low))
 
     labels, glyphs, bottom = _stack(rows, place, (left, right))
     margins = [line.at for line in lines if line.kind == "margin"]
@@ -225,7 +232,7 @@ def _stack(
     for row in rows:
         words = text.wrap(row.label, _CHARACTERS, 3)
         height = max(_ROW, _STEP * len(row.marks) + 6, _LINE * len(words) + 6)
-        labels.append((round(y + height / 2 - _LINE * (len(words) - 1) / 2, 1), words, text.plain(row.label)))
+        labels.append((lean(y + height / 2 - _LINE * (len(words) - 1) / 2), words, text.plain(row.label)))
         first = y + height / 2 - _STEP * (len(row.marks) - 1) / 2
         glyphs += [_glyph(mark, first + _STEP * i, place, edges) for i, mark in enumerate(row.marks)]
         y += height
@@ -243,13 +250,13 @@ def _shown(rows: Sequence[Row]) -> list[float | None]:
 def _glyph(mark: Mark, y: float, place: Callable[[float], float], edges: tuple[float, float]) -> Glyph:
     """One mark in pixels; what lies beyond the plot is cut at its edge and gets an arrow head."""
     left, right = edges
-    y = round(y, 1)
+    y = lean(y)
 
     def span(low: float | None, high: float | None) -> tuple[float, float] | None:
         if low is None or high is None or math.isnan(low) or math.isnan(high):
             return None
         ends = [edges[at > 0] if math.isinf(at) else place(at) for at in (low, high)]
-        return (min(max(ends[0], left), right), min(max(ends[1], left), right))
+        return (lean(min(max(ends[0], left), right)), lean(min(max(ends[1], left), right)))
 
     bar = span(mark.low, mark.high)
     arrows = []
@@ -276,3 +283,141 @@ def _line(line: Line, place: Callable[[float], float], edges: tuple[float, float
     if room < 55 and not margins:
         start = not start
     return Rule(x, line.kind, line.said, "start" if start else "end", x + (4 if start else -4))
+
+
+# Plots that lie beside text: one drawing a row, in per cent of its width, so that they fit a desk and a phone alike.
+
+LANE = 18.0
+"""Height of one mark's lane in pixels; the text beside it has lines as high."""
+PAD = 6.0
+"""Room above the first and below the last lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A vertical line of an axis, in per cent of its width, with its word."""
+
+    x: float
+    kind: str
+    said: str
+    anchor: Literal["start", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A horizontal axis that all rows of a plot share; its ends are round numbers."""
+
+    low: float
+    high: float
+    steps: int
+    """Parts of equal width into which its grid lines cut it."""
+    ticks: tuple[tuple[float, str], ...]
+    """(per cent of the width, number in words)."""
+    lines: tuple[Cut, ...]
+
+    def place(self, value: float) -> float:
+        """Where ``value`` lies, in per cent of the width: below 0 or over 100 where it is off the axis."""
+        return lean(100 * (value - self.low) / (self.high - self.low))
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A mark on an axis: ``x``, ``bar`` and ``thick`` in per cent of the width, ``y`` in pixels from the row's top."""
+
+    look: str
+    shape: str
+    y: float
+    x: float | None
+    bar: tuple[float, float] | None
+    thick: tuple[float, float] | None
+    beyond: tuple[Literal["left", "right"], ...]
+    """Sides on which the estimate or its interval goes on beyond the axis."""
+
+
+def axis(
+    values: Iterable[float | None],
+    *,
+    lines: Sequence[Line] = (),
+    bounds: tuple[float, float] | None = None,
+    reach: tuple[float, float] | None = None,
+    tick: Callable[[float], str] = str,
+) -> Axis:
+    """An axis with round ends that shows all finite values.
+
+    Args:
+        values: whatever must be seen.
+        lines: vertical lines; they are always seen.
+        bounds: the axis never leaves these, e.g. (0, 1) for a share.
+        reach: round numbers beyond which the axis does not go, however far the values do.
+        tick: how a number on the axis is written.
+
+    Returns:
+        The axis.
+    """
+    finite = [at for at in (*values, *(line.at for line in lines)) if at is not None and math.isfinite(at)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    if high - low < 1e-9 * max(1.0, abs(low)):
+        low, high = extent(finite, bounds)
+    if reach is not None:
+        low, high = max(low, reach[0]), min(high, reach[1])
+    if low >= high:
+        low, high = reach if reach is not None else (low - 0.5, low + 0.5)
+    found = ticks(low, high)
+    if len(found) > 1:
+        step = found[1] - found[0]
+        # The small allowance keeps an end that is round up to the last bit where it is.
+        low = round(math.floor(low / step + 1e-6) * step, 12)
+        high = round(math.ceil(high / step - 1e-6) * step, 12)
+        steps = round((high - low) / step)
+        found = tuple(round(low + i * step, 12) + 0.0 for i in range(steps + 1))
+    bare = Axis(low, high, max(len(found) - 1, 1), (), ())
+    cuts = tuple(Cut(x, line.kind, line.said, "end" if x > 75 else "start")
+                 for line in lines if 0 <= (x := bare.place(line.at)) <= 100)  # fmt: skip
+    return replace(bare, ticks=tuple((bare.place(at), tick(at)) for at in found), lines=_parted(cuts))
+
+
+def _parted(cuts: tuple[Cut, ...]) -> tuple[Cut, ...]:
+    """Words of two neighbouring lines look away from each other, so that neither lies over the other."""
+    if len(cuts) != 2 or not all(cut.said for cut in cuts):
+        return cuts
+    first, second = sorted(range(2), key=lambda i: cuts[i].x)
+    sides: dict[int, Literal["start", "end"]] = {first: "end", second: "start"}
+    return tuple(replace(cut, anchor=sides[i]) for i, cut in enumerate(cuts))
+
+
+def spots(marks: Sequence[Mark], on: Axis) -> tuple[Spot, ...]:
+    """The marks of one row, one lane each from top to bottom."""
+    return tuple(_spot(mark, lean(PAD + LANE * (i + 0.5)), on) for i, mark in enumerate(marks))
+
+
+def tall(marks: int) -> float:
+    """Pixels that a row of so many marks takes."""
+    return lean(2 * PAD + LANE * marks)
+
+
+def _spot(mark: Mark, y: float, on: Axis) -> Spot:
+    """One mark on an axis; what lies beyond is cut at the axis' end and named in ``beyond``."""
+    beyond: set[Literal["left", "right"]] = set()
+
+    def end(at: float) -> float:
+        x = at if math.isinf(at) else on.place(at)
+        if not 0 <= x <= 100:
+            beyond.add("left" if x < 0 else "right")
+        return min(max(x, 0), 100)
+
+    def span(low: float | None, high: float | None) -> tuple[float, float] | None:
+        if low is None or high is None or math.isnan(low) or math.isnan(high):
+            return None
+        return (end(low), end(high))
+
+    bar = span(mark.low, mark.high)
+    thick = span(*mark.deciding) if mark.deciding else None
+    x = None
+    if mark.value is not None and not math.isnan(mark.value):
+        at = mark.value if math.isinf(mark.value) else on.place(mark.value)
+        if 0 <= at <= 100:
+            x = at
+        else:
+            end(mark.value)
+    sides: tuple[Literal["left", "right"], ...] = ("left", "right")
+    return Spot(mark.look, mark.shape, y, x, bar, thick, tuple(side for side in sides if side in beyond))

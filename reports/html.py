@@ -1,8 +1,9 @@
-"""The report as one HTML file: no script, no request, nothing hidden in it can act.
+"""The report as one HTML file: no request, nothing hidden in it can act, and it works with scripts off.
 
 Jinja2 with autoescape on every template and ``StrictUndefined``; every printed string passes through
 :func:`reports.text.plain` unless it was made visible already, so no control or bidirectional character reaches the
-page raw. A content security policy allows the page's one style sheet, by its hash, and nothing else.
+page raw. A content security policy allows the page's one style sheet and the one script that filters its examples, each
+by its hash, and nothing else.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from markupsafe import Markup
 
 from audit.errors import MissingResourceError
 from audit.schema import Comparison
-from reports import text, view
+from reports import forest, slurs, text, view
 from reports.writing import replace_file
 
 _SYMBOLS = {"pass": "✓", "fail": "✕", "inconclusive": "?", "incomplete": "…"}
@@ -39,9 +41,13 @@ def render(comparison: Comparison) -> str:
         MissingResourceError: the templates are not where the package keeps them.
     """
     env = _environment()
-    css = env.get_template("report.css").render()
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    return env.get_template("report.html.j2").render(page=view.page(comparison), css_digest=digest)
+    digests = {name: digest(env.get_template(name).render()) for name in ("report.css", "explorer.js")}
+    return env.get_template("report.html.j2").render(page=view.page(comparison), digests=digests)
+
+
+def digest(source: str) -> str:
+    """The hash by which the page's policy knows its own style sheet and script."""
+    return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
 
 def write(comparison: Comparison, path: str | os.PathLike[str]) -> Path:
@@ -89,6 +95,9 @@ def _environment() -> Environment:
     )
     env.filters.update(
         visible=text.visible,
+        masked=slurs.masked,
+        axis=text.axis,
+        numbered=_numbered,
         plain=text.plain,
         short=text.short,
         number=text.number,
@@ -98,9 +107,15 @@ def _environment() -> Environment:
         probability=text.probability,
         moment=text.moment,
         headline=text.headline,
+        lean=forest.lean,
     )
     env.globals.update(direction=text.direction, symbols=_SYMBOLS, words=_WORDS)
     return env
+
+
+def _numbered(values: Sequence[str], start: int = 0) -> list[tuple[str, str]]:
+    """Options of a filter: their numbers stand for the words, which may come from outside."""
+    return [(str(at), value or "none") for at, value in enumerate(values, start)]
 
 
 def _finalize(value: Any) -> Any:

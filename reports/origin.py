@@ -68,6 +68,10 @@ def cautions(comparison: Comparison) -> tuple[tuple[str, str], ...]:
         names = [name for name, other in noted if other == note]
         found.append(("" if len(names) == len(runs) else ", ".join(dict.fromkeys(names)), note))
     found += [(variant.run.name, note) for variant in comparison.variants for note in variant.notes]
+    said = {note for _, note in found}
+    uses = comparison.policy.uses if comparison.policy else ()
+    for note in dict.fromkeys(note for use in uses for note in use.notes if note not in said):
+        found.append((", ".join(use.run for use in uses if note in use.notes), note))
     return tuple(dict.fromkeys(found))
 
 
@@ -128,7 +132,8 @@ def commands(comparison: Comparison) -> tuple[str, ...]:
         if isinstance(argv, list | tuple) and argv
     ]
     folders = [run.folder for run in runs if run.folder]
+    policy = ["--policy", comparison.policy.name] if comparison.policy else []
     if len(folders) > 1:
-        lines.append(shlex.join(["slm-audit", "compare", *folders, "--out", "report.html"]))
+        lines.append(shlex.join(["slm-audit", "compare", *folders, *policy, "--out", "report.html"]))
     lines += [shlex.join(["slm-audit", "verify", folder]) for folder in folders]
     return unique(lines)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.schema import Comparison, Difference, RuleResult, SummaryRow, VariantComparison
-from reports import text
+from reports import corrected, exploration, text
 
 _STYLES = {"pass": "bold blue", "fail": "bold red", "inconclusive": "bold yellow", "incomplete": "bold"}
 _HEADS = ("metric", "base", "variant", "difference", "interval", "verdict")
@@ -38,8 +38,12 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
             verdict = variant.gate.verdict
             line = Text(f"{verdict.upper()}: ", style=_STYLES[verdict] if console.is_terminal else "")
             console.print(line.append(_ascii(variant.gate.sentence), style="not bold default"), soft_wrap=True)
-        _say(console, variant.notes)
+        uses = comparison.policy.uses if comparison.policy else ()
+        policy = [note for use in uses if use.run == variant.run.name for note in use.notes]
+        _say(console, tuple(dict.fromkeys([*variant.notes, *policy])))
         console.print()
+    for said in [*corrected.lines(comparison.labels), *exploration.lines(comparison)]:
+        console.print(Text(_ascii(said)), soft_wrap=True)
 
 
 def _say(console: Console, notes: Sequence[str]) -> None:

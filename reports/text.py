@@ -124,7 +124,7 @@ def short(text: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"
 
 
-_DECIMALS = {"share": 1, "score": 3, "nats": 3, "bits/byte": 3, "perplexity": 1}
+_DECIMALS = {"share": 1, "score": 3, "nats": 3, "bits/byte": 3, "perplexity": 1, "words": 1}
 
 
 def number(value: float | None, unit: str, *, signed: bool = False) -> str:

@@ -10,15 +10,21 @@ from typing import Any
 from audit.schema import (
     Comparison,
     Difference,
-    Excerpt,
     GateResult,
+    PolicyUse,
     RuleResult,
     SummaryRow,
     VariantComparison,
 )
-from reports import charts, forest, origin
+from reports import appendix, charts, forest, origin, overview, sentences
 from reports.charts import Series
+from reports.control import Panel, panels
+from reports.corrected import Corrected, corrected
+from reports.exploration import Overlapping, View, explored, overlaps
+from reports.explorer import Explorer, explorer
+from reports.groups import Section, sections
 from reports.judges import Judges, judges
+from reports.suites import Answers, answers
 
 ALL = "all"
 _ORDER = {"fail": 0, "incomplete": 1, "inconclusive": 2, "pass": 3}
@@ -88,6 +94,7 @@ class SuiteView:
     """(heading, text) in the order in which they are shown."""
     facts: tuple[tuple[str, str], ...]
     metrics: tuple[Metric, ...]
+    answers: Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +122,11 @@ class VariantView:
     """(verdict, number of rules), worst first."""
     closest: RuleView | None
     """The rule that decided, or came nearest to it."""
+    words: str
+    """The verdict in one sentence, with its uncertainty."""
     chart: forest.Chart | None
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One prompt with its answers, in the order of the runs."""
-
-    id: str
-    record: Excerpt
-    smoke: bool
-    answers: tuple[tuple[Series, str | None, float | None], ...]
+    policy: PolicyUse | None
+    """What stands beside the verdict of a policy file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +136,36 @@ class Page:
     record: Comparison
     series: tuple[Series, ...]
     variants: tuple[VariantView, ...]
+    judged: tuple[VariantView, ...]
+    """Whatever a gate may have judged: the variants, else a single run to which a policy was applied."""
+    reasons: tuple[tuple[str, str], ...]
+    """(what the policy limits, why), in the policy's order; empty where there is no policy file."""
     suites: tuple[SuiteView, ...]
-    examples: tuple[tuple[str, tuple[Example, ...]], ...]
+    examples: Explorer | None
+    controls: tuple[Panel, ...]
     cautions: tuple[tuple[str, str], ...]
     """(whom it concerns, sentence); empty name for the whole page."""
     summary: str
-    """How many variants had which verdict, in one sentence."""
+    """How many variants had which verdict, in one sentence; of a single run what was measured."""
+    passed: str
+    """What a pass does not say; empty where nothing passed."""
+    overview: overview.Overview
+    by_group: tuple[Section, ...]
     smoke: tuple[str, ...]
     """Names of smoke-test scorers in use."""
     groups: tuple[str, ...]
     languages: tuple[str, ...]
     methods: tuple[str, ...]
     provenance: origin.Provenance
+    appendix: appendix.Appendix
     commands: tuple[str, ...]
     judges: Judges
+    labels: Corrected | None
+    """Rates corrected by people's labels; None where none were given."""
+    exploration: View | None
+    """What stands out, trends, small groups and wordings."""
+    overlaps: tuple[Overlapping, ...]
+    """Of the variants whose training data were given."""
     digest: str
     """Ties a printed page to its data."""
 
@@ -168,14 +185,23 @@ def page(comparison: Comparison) -> Page:
     )
     suites = _suites(comparison, series)
     rows = [*comparison.summary, *(row for variant in comparison.variants for row in variant.summary)]
-    variants = tuple(_variant(one, v) for one, v in zip(series[1:], comparison.variants, strict=True))
+    uses = {use.run: use for use in (comparison.policy.uses if comparison.policy else ())}
+    variants = tuple(
+        _variant(one, v, uses.get(one.name), comparison) for one, v in zip(series[1:], comparison.variants, strict=True)
+    )
     return Page(
         record=comparison,
         series=series,
         variants=variants,
-        summary=_sentence(variants),
+        judged=variants or _alone(series[0], comparison, uses.get(series[0].name)),
+        reasons=appendix.reasons(comparison),
+        summary=_sentence(variants) if variants else sentences.single(comparison),
+        passed=sentences.passed(comparison.variants),
+        overview=overview.overview(comparison, series),
+        by_group=sections(comparison, series),
         suites=suites,
-        examples=_examples(comparison, series),
+        examples=explorer(comparison, series, _smoke(comparison, comparison.summary)),
+        controls=panels(comparison, series),
         cautions=origin.cautions(comparison),
         smoke=_smoke(comparison, rows),
         groups=origin.unique(group for suite in comparison.suites for group in origin.texts(suite.get("groups"))),
@@ -184,8 +210,12 @@ def page(comparison: Comparison) -> Page:
             [row.method for row in rows] + [d.method for variant in comparison.variants for d in variant.differences]
         ),
         provenance=origin.provenance(series),
+        appendix=appendix.appendix(comparison, series),
         commands=origin.commands(comparison),
         judges=judges(comparison, series),
+        labels=corrected(comparison.labels),
+        exploration=explored(comparison, series),
+        overlaps=overlaps(comparison, series),
         digest=origin.digest(comparison),
     )
 
@@ -215,6 +245,7 @@ def _suites(comparison: Comparison, series: Sequence[Series]) -> tuple[SuiteView
     summaries = [comparison.summary, *(variant.summary for variant in comparison.variants)]
     declared = {str(suite.get("name", "")): suite for suite in comparison.suites}
     names = origin.unique([*declared, *(row.suite for summary in summaries for row in summary)])
+    smoke = _smoke(comparison, comparison.summary)
     views = []
     for at, name in enumerate(names):
         about = declared.get(name, {})
@@ -224,11 +255,14 @@ def _suites(comparison: Comparison, series: Sequence[Series]) -> tuple[SuiteView
             _metric(f"{identity}-m{i}", key, comparison, series, origin.texts(about.get("groups")))
             for i, key in enumerate(keys)
         ]
-        views.append(_suite(identity, name, about, metrics))
+        counted = answers(comparison, series, name, identity, smoke)
+        views.append(_suite(identity, name, about, metrics, counted))
     return tuple(views)
 
 
-def _suite(identity: str, name: str, about: Mapping[str, Any], metrics: Sequence[Metric]) -> SuiteView:
+def _suite(
+    identity: str, name: str, about: Mapping[str, Any], metrics: Sequence[Metric], counted: Answers
+) -> SuiteView:
     """A suite's words and facts; a fact the record lacks is left out."""
     words = (("What the numbers mean", "measures"), ("What they do not mean", "limits"), ("How it was made", "made"))
     facts = (
@@ -243,6 +277,7 @@ def _suite(identity: str, name: str, about: Mapping[str, Any], metrics: Sequence
         tuple((head, str(about[key])) for head, key in words if about.get(key)),
         tuple((head, origin.fact(about[key])) for head, key in facts if about.get(key) not in (None, "", [], (), {})),
         tuple(metrics),
+        counted,
     )
 
 
@@ -282,9 +317,10 @@ def _metric(identity: str, key: Key, comparison: Comparison, series: Sequence[Se
 
 
 def _rules_of(variant: VariantComparison, key: Key) -> dict[str, RuleResult]:
-    """The gate's rules on a metric, by group."""
+    """The gate's rule on a metric, by group; where a group has several the worst, as each must hold."""
     rules = variant.gate.rules if variant.gate else ()
-    return {rule.group: rule for rule in rules if (rule.suite, rule.metric, rule.scorer) == (key[0], key[1], key[3])}
+    found = [rule for rule in rules if (rule.suite, rule.metric, rule.scorer) == (key[0], key[1], key[3])]
+    return {rule.group: rule for rule in sorted(found, key=lambda rule: -_ORDER[rule.verdict])}
 
 
 def _facet(group: str) -> str:
@@ -328,12 +364,24 @@ def _group_tables(
 # The gate.
 
 
-def _variant(series: Series, variant: VariantComparison) -> VariantView:
+def _alone(series: Series, comparison: Comparison, use: PolicyUse | None) -> tuple[VariantView, ...]:
+    """The verdict on a single run; none where no policy judged it."""
+    if comparison.gate is None:
+        return ()
+    run = VariantComparison(
+        run=comparison.base, summary=comparison.summary, differences=(), gate=comparison.gate, samples_compared=0,
+        samples_that_differ=0,
+    )  # fmt: skip
+    return (_variant(series, run, use, comparison),)
+
+
+def _variant(series: Series, variant: VariantComparison, use: PolicyUse | None, whole: Comparison) -> VariantView:
     """A variant's verdict with its rules, worst first."""
     identity = f"variant-{series.index}"
     gate = variant.gate
     rules = tuple(_rule(rule, variant) for rule in (gate.rules if gate else ()))
     ordered = tuple(sorted(rules, key=lambda view: _ORDER[view.rule.verdict]))
+    closest = _closest(ordered)
     tally = tuple((name, sum(view.rule.verdict == name for view in rules)) for name in _ORDER)
     return VariantView(
         identity,
@@ -342,8 +390,12 @@ def _variant(series: Series, variant: VariantComparison) -> VariantView:
         gate,
         ordered,
         tuple((name, number) for name, number in tally if number),
-        _closest(ordered),
+        closest,
+        sentences.verdict(
+            series.name, whole.base.name, variant, closest.rule if closest else None, summary=whole.summary
+        ),
         charts.gate(f"{identity}-gate", series.name, [(view.rule, view.unit, view.about) for view in ordered]),
+        use,
     )
 
 
@@ -365,7 +417,7 @@ def _rule(rule: RuleResult, variant: VariantComparison) -> RuleView:
     found: list[Difference | SummaryRow] = [*variant.differences, *variant.summary]
     for row in found:
         if _place(row) == _place(rule):
-            about = row.label if row.group == ALL else f"{row.label}, {row.group}"
+            about = row.label if row.group == ALL else f"{row.group}: {row.label}"
             return RuleView(rule, about, row.unit, row.scorer if row.smoke else "")
     return RuleView(rule, rule.label, "", "")
 
@@ -384,19 +436,3 @@ def _closest(rules: Sequence[RuleView]) -> RuleView | None:
         return float("-inf") if end is None else end / rule.margin if rule.margin > 0 else end
 
     return max(worst, key=reach, default=None)
-
-
-# Examples.
-
-
-def _examples(comparison: Comparison, series: Sequence[Series]) -> tuple[tuple[str, tuple[Example, ...]], ...]:
-    """Excerpts by suite, in the order in which they came."""
-    smoke = _smoke(comparison, comparison.summary)
-    suites: dict[str, list[Example]] = {}
-    for at, found in enumerate(comparison.excerpts, start=1):
-        answers = tuple(
-            (one, found.answers[one.name], found.scores.get(one.name)) for one in series if one.name in found.answers
-        )
-        is_smoke = any(_belongs(found.scorer, name) for name in smoke)
-        suites.setdefault(found.suite, []).append(Example(f"example-{at}", found, is_smoke, answers))
-    return tuple((suite, tuple(found)) for suite, found in suites.items())

@@ -17,7 +17,7 @@ from tests.conftest import ENVIRONMENT, Called, finished, start
 
 VERBS = (
     "demo", "run", "compare", "gate", "rescore", "report", "score", "scorer-card", "verify", "list", "doctor",
-    "export", "fetch", "finetune",
+    "export", "fetch", "finetune", "label-sample",
 )  # fmt: skip
 
 

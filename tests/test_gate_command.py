@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 import xml.etree.ElementTree as Xml
@@ -20,43 +19,19 @@ from audit.results import Run
 from tests.conftest import DECODING, SENTENCES, Called, finished, prompts, start, toml, write_suite
 
 Cli = Callable[..., Called]
-HEAD = "version = 1\n"
 PASSES = '[[rules]]\nsuite = "tiny-text"\nmetric = "bits-per-byte"\nmargin = 9.0\nwhy = "wide enough for noise"\n'
 FAILS = '[[rules]]\nsuite = "tiny-text"\nmetric = "bits-per-byte"\nat_most = 0.1\nwhy = "no random model is so good"\n'
 OPEN = '[[rules]]\nsuite = "tiny-talk"\nmetric = "preference-log-ratio"\nmargin = 0.001\nwhy = "three items"\n'
 ABSENT = '[[rules]]\nsuite = "tiny-tezt"\nmetric = "bits-per-byte"\nat_most = 9.0\nwhy = "a suite that was not run"\n'
 
 
-@pytest.fixture(scope="module")
-def base(tiny: Path, model: Any, suite: Path, text_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("gate") / "base"
-    return audit.run(str(tiny), [str(suite), str(text_suite)], out, loaded=model).path
-
-
-@pytest.fixture(scope="module")
-def tuned(tiny: Path, adapter: Path, base: Path, suite: Path, text_suite: Path) -> Path:
-    suites = [str(suite), str(text_suite)]
-    return audit.run(str(tiny), suites, base.parent / "tuned", adapter=str(adapter), device="cpu").path
-
-
-@pytest.fixture
-def policy(tmp_path: Path) -> Callable[[str], Path]:
-    """Writes ``gate.toml``."""
-
-    def write(text: str) -> Path:
-        path = tmp_path / "gate.toml"
-        path.write_text(HEAD + text)
-        return path
-
-    return write
-
-
 def altered(run: Path, out: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """A copy of a run with a changed ``run.json``."""
+    """A copy of a run with a changed ``run.json``, sealed anew as a careful forger would."""
     shutil.copytree(run, out)
-    record = json.loads((out / store.RUN).read_text())
+    folder = store.Folder(out)
+    record = folder.read_json(store.RUN)
     change(record)
-    (out / store.RUN).write_text(json.dumps(record))
+    folder.write_run(record)
     return out
 
 

@@ -33,7 +33,7 @@ def test_every_key_changes_the_digest() -> None:
     other: dict[str, Any] = {
         "model": "b", "revision": "main", "adapter": "x", "suites": ("s",), "profile": "quick", "samples": 2,
         "limit": 3, "seed": 4, "scorers": ("vader",), "prompt_format": "chat", "dtype": "float32", "device": "cpu",
-        "batch_rows": 5, "missing_tolerance": 0.5, "policy_sha256": "0" * 64,
+        "batch_rows": 5, "missing_tolerance": 0.5, "part": (1, 2), "policy_sha256": "0" * 64,
     }  # fmt: skip
     assert set(other) == set(Plan.model_fields)
     digests = {make_plan({"model": "a", key: value}).digest() for key, value in other.items()}

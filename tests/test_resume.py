@@ -126,7 +126,7 @@ def copied(reference: Path, out: Path, **sizes: int) -> None:
     out.mkdir()
     record = json.loads((reference / store.RUN).read_text())
     record |= {"status": "running", "files": {}, "counts": {}, "ended": None}
-    (out / store.RUN).write_text(json.dumps(record))
+    store.Folder(out).write_run(record)
     for name in JOURNALS:
         data = (reference / name).read_bytes()
         (out / name).write_bytes(data[: sizes.get(name.partition(".")[0], len(data))])
@@ -231,6 +231,29 @@ def test_items_altered_in_an_unfinished_run_are_refused(
     (out / store.ITEMS).write_text((out / store.ITEMS).read_text().replace("tall friend", "tall enemy"))
     with pytest.raises(CorruptFolderError, match=r"items\.jsonl was altered"):
         audit.run(str(tiny), suites, out, loaded=model, batch_rows=4)
+
+
+def test_a_record_torn_while_it_was_replaced_is_no_fault(
+    tiny: Path, model: Any, suites: list[str], reference: Path, tmp_path: Path
+) -> None:
+    """Record and seal are one file: what a killed writer leaves beside it is written over."""
+    out = tmp_path / "run"
+    copied(reference, out, likelihoods=0, scores=0)
+    (out / f".{store.RUN}.new").write_text((reference / store.RUN).read_text()[:200])
+    assert_same(audit.run(str(tiny), suites, out, loaded=model, batch_rows=4).path, reference)
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in reference.iterdir())
+
+
+def test_a_record_altered_in_an_unfinished_run_is_refused_and_left_alone(
+    tiny: Path, model: Any, suites: list[str], reference: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    copied(reference, out, samples=0, likelihoods=0, scores=0)
+    altered = (out / store.RUN).read_text().replace('"torch": "', '"torch": "9')
+    (out / store.RUN).write_text(altered)
+    with pytest.raises(CorruptFolderError, match=r"run\.json was altered by hand"):
+        audit.run(str(tiny), suites, out, loaded=model, batch_rows=4)
+    assert (out / store.RUN).read_text() == altered
 
 
 def test_a_batch_plan_that_lost_a_line_leaves_the_run_incomplete(

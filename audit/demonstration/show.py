@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audit.comparison import compare
+from audit import overlap
 from audit.demonstration.speed import limits
 from audit.errors import UsageError
+from audit.gate_ledger import ledger_of
+from audit.gated import compare_gated
 from audit.loop import execute_all
 from audit.plan import Plan, make_plan
+from audit.policy import PolicyFile, read_policy
 from audit.progress import Progress, Silent
 from audit.results import Run
 from audit.schema import Comparison
+from audit.store import Folder
 
 if TYPE_CHECKING:
     from audit.models import Model
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 VARIANTS = ("stereotyping", "courteous", "unrelated")
 SECONDS_PER_MODEL = 62.0
 """Time one model may take, so that four of them, loading and the report stay under six minutes."""
+POLICY = "gate.toml"
+"""The policy that judges the variants, here and in the demo's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +46,11 @@ def adapter_folder(name: str) -> Path:
 def demo(
     out: str | Path = "demo-run", *, progress: Progress | None = None, seconds_per_model: float = SECONDS_PER_MODEL
 ) -> Demo:
-    """Audit the embedded model and its three shipped variants on the quick profile.
+    """Audit the embedded model and its three shipped variants on the quick profile, and judge them by a policy.
 
     Args:
-        out: folder for the four run folders, ``comparison.json`` and ``report.html``; an interrupted demo is
-            continued there.
+        out: folder for the policy, the four run folders, ``comparison.json`` and ``report.html``; an interrupted demo
+            is continued there. A policy that lies there already is the one that judges.
         progress: told how far the work is.
         seconds_per_model: time one model may take; item counts follow it, down to what the gate's rules need.
 
@@ -53,15 +59,17 @@ def demo(
 
     Raises:
         MissingResourceError: the embedded model is not installed.
+        DataError: the policy in the folder is not one.
     """
     from audit.models import load_model
 
     progress = progress or Silent()
     folder = Path(out)
+    policy = _policy(folder)
     progress.stage("loading smollm2 (converted once, on first use)", 1, "model")
     base = load_model("smollm2")
     progress.advance(1)
-    plan = _plan(base, folder / "base", progress, seconds_per_model)
+    plan = _plan(base, folder / "base", policy, progress, seconds_per_model)
     plans = {"base": plan}
     for name in VARIANTS:
         adapter = adapter_folder(name)
@@ -70,17 +78,28 @@ def demo(
         plans[name] = plan.model_copy(update={"adapter": str(adapter)})
     runs = execute_all(plans, folder, weights=base.weights, progress=progress, argv=["slm-audit", "demo"])
     progress.stage("comparing and writing the report", 1, "report")
-    comparison = compare(runs[0], runs[1:])
+    comparison = compare_gated(runs[0], runs[1:], policy, ledger=ledger_of(policy.path))
+    trained = Path(__file__).parent / "data"
+    comparison = overlap.attach(comparison, runs, [f"{name}={trained / name}.jsonl" for name in VARIANTS])
     report = write_comparison(comparison, folder)
     progress.advance(1)
     return Demo(comparison, folder, report)
 
 
-def _plan(base: Model, folder: Path, progress: Progress, seconds_per_model: float) -> Plan:
+def _policy(folder: Path) -> PolicyFile:
+    """The policy of the folder; it is put there before anything is generated."""
+    path = folder / POLICY
+    if not path.exists():
+        text = (Path(__file__).parent / POLICY).read_text(encoding="utf-8")
+        Folder(folder).write_text(POLICY, text)
+    return read_policy(path)
+
+
+def _plan(base: Model, folder: Path, policy: PolicyFile, progress: Progress, seconds_per_model: float) -> Plan:
     """The demo's plan: that of the folder if one is there, else with item counts that fit the time."""
     if (folder / "run.json").is_file():
         return make_plan(Run(folder).record["plan"])
-    plan = make_plan({"model": "smollm2", "profile": "quick", "samples": 1})
+    plan = make_plan(policy.fill({"model": "smollm2", "profile": "quick", "samples": 1}))
     progress.stage("timing a first batch", 1, "batch")
     found, expected, speed = limits(base, plan, seconds_per_model)
     progress.advance(1)
@@ -94,7 +113,6 @@ def _plan(base: Model, folder: Path, progress: Progress, seconds_per_model: floa
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """Write ``comparison.json`` and ``report.html`` into a folder; returns the report's path."""
-    from audit.store import Folder
     from reports import html
 
     Folder(folder).write_text("comparison.json", comparison.model_dump_json(indent=1) + "\n")

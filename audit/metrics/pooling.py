@@ -9,9 +9,10 @@ Gelman et al. 2013, section 5.3). The raw rates always stand beside: pooling hid
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 from audit.errors import UsageError
 from audit.metrics import intervals
@@ -25,7 +26,8 @@ _FAR = 11.5
 """Logit of the smallest mean looked at, about 1e-5."""
 _FAINT = 1e-5
 """Grid points less likely than this, by the best one, are left out."""
-_HALVINGS = 30
+_NEAR = 1e-7
+"""How closely the share at a quantile is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +86,12 @@ def pool(units: Units, facet: str = "group", level: float = 0.95, seed: int = 0)
     frame = Estimate(None, None, None, level, n, len(names), missing, "no group has a value")
     if not counts[:, 1].any():
         return Pool({name: Pooled(raw, raw, None) for name, raw in zip(names, raws, strict=True)}, frame)
-    a, b, chance = _posterior(counts)
-    groups = {
-        name: _pooled(units, raw, (events, draws), (a, b, chance), level)
-        for name, raw, (events, draws) in zip(names, raws, counts, strict=True)
-    }
+    drawn, spread = _drawn(tuple((float(events), float(draws)) for events, draws in counts), level)
+    groups = {name: _pooled(units, raw, one) for name, raw, one in zip(names, raws, drawn, strict=True)}
     scale = float(units.statistic.slope(np.ones(1))[0])
+    low, value, high = (scale * end for end in spread)
     method = "beta-binomial over groups, its parameters integrated out; clusters are groups"
-    frame = replace(frame, method=method)
-    spread = scale * _weighted(np.sqrt(a * b / (a + b + 1.0)) / (a + b), chance, level)
-    low, value, high = (float(end) for end in spread)
-    return Pool(groups, replace(frame, value=value, low=low, high=high))
+    return Pool(groups, replace(frame, value=value, low=low, high=high, method=method))
 
 
 def effective_counts(units: Units, level: float = 0.95) -> tuple[float, float]:
@@ -154,31 +151,46 @@ def _around(values: Array, edges: tuple[float, float]) -> tuple[float, float]:
     return max(float(values.min()) - step, edges[0]), min(float(values.max()) + step, edges[1])
 
 
-def _pooled(
-    units: Units, raw: Estimate, counts: tuple[float, float], grid: tuple[Array, Array, Array], level: float
-) -> Pooled:
-    """One group: the mixture of its beta posteriors over the grid."""
-    (events, draws), (a, b, chance) = counts, grid
-    first, second = a + events, b + draws - events
-    mean = float((chance * first / (first + second)).sum())
+Drawn = tuple[float, float, float, float | None]
+"""A group's posterior mean, the ends of its interval, all as shares, and the weight of its own draws."""
+
+
+@lru_cache(maxsize=512)
+def _drawn(
+    counts: tuple[tuple[float, float], ...], level: float
+) -> tuple[tuple[Drawn, ...], tuple[float, float, float]]:
+    """Every group's posterior, the mixture of its beta posteriors over the grid; and the spread: low, median, high.
+
+    Kept, because rates without any event are many and have equal counts.
+    """
+    a, b, chance = _posterior(np.array(counts))
     tail = (1.0 - level) / 2.0
-    ends = [_quantile(first, second, chance, p) for p in (tail, 1.0 - tail)]
-    low, value, high = units.statistic.value(np.array([ends[0], mean, ends[1]]))
+    found: dict[tuple[float, float], Drawn] = {}
+    for events, draws in dict.fromkeys(counts):
+        first, second = a + events, b + draws - events
+        mean = float((chance * first / (first + second)).sum())
+        low, high = (_quantile(first, second, chance, p) for p in (tail, 1.0 - tail))
+        weight = float((chance * draws / (draws + a + b)).sum()) if draws else None
+        found[events, draws] = (mean, low, high, weight)
+    low, value, high = _weighted(np.sqrt(a * b / (a + b + 1.0)) / (a + b), chance, level).tolist()
+    return tuple(found[one] for one in counts), (low, value, high)
+
+
+def _pooled(units: Units, raw: Estimate, drawn: Drawn) -> Pooled:
+    """One group, in the metric's unit."""
+    mean, low, high, weight = drawn
+    low, value, high = units.statistic.value(np.array([low, mean, high])).tolist()
     method = "partially pooled over groups: beta-binomial, its parameters integrated out"
-    weight = float((chance * draws / (draws + a + b)).sum()) if draws else None
-    return Pooled(raw, replace(raw, value=float(value), low=float(low), high=float(high), method=method), weight)
+    return Pooled(raw, replace(raw, value=value, low=low, high=high, method=method), weight)
 
 
 def _quantile(a: Array, b: Array, chance: Array, p: float) -> float:
-    """Quantile of a mixture of betas by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2.0
-        if float((chance * special.betainc(a, b, middle)).sum()) < p:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2.0
+    """Quantile of a mixture of betas."""
+
+    def over(at: float) -> float:
+        return float((chance * special.betainc(a, b, at)).sum()) - p
+
+    return float(optimize.brentq(over, 0.0, 1.0, xtol=_NEAR))
 
 
 def _weighted(values: Array, chance: Array, level: float) -> Array:

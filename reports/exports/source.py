@@ -89,7 +89,7 @@ def cautions(run: Run) -> list[str]:
             f"{', '.join(smoke)} {verb}: good enough to show that the audit works, not good enough to rest a decision "
             "on."
         )
-    return found + [text.plain(str(note)) for note in run.record["notes"]]
+    return found + [text.plain(str(note)) for note in run.notes]
 
 
 def fact(record: Mapping[str, Any], key: str) -> str:

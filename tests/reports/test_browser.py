@@ -92,7 +92,7 @@ def test_nothing_runs_nothing_leaves_nothing_sticks_out(visit: Callable[..., Wat
     assert seen.complaints == []
     assert seen.dialogs == []
     assert seen.page.evaluate("typeof window.pwned") == "undefined"
-    assert seen.page.evaluate("document.scripts.length") == 0
+    assert seen.page.evaluate("document.scripts.length") == 1, "the page's own, which filters the examples"
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
     assert overflow(seen.page) == []
 
@@ -201,7 +201,7 @@ def test_paper_keeps_tables_whole_and_harm_covered(visit: Callable[..., Watched]
     assert page.locator(".signature table").is_visible()
     open_tables = page.locator("table:not(details table)").all()
     assert len(open_tables) > 10 and all(table.is_visible() for table in open_tables)
-    folded = page.locator("details.by-group").first
+    folded = page.locator("details.by-group:not(.unfold):has(table)").first
     assert not folded.locator("table").first.is_visible(), "paper shows what the screen shows"
     folded.evaluate("e => e.open = true")
     assert folded.locator("table").first.is_visible()
@@ -227,3 +227,37 @@ def test_it_opens_in_under_a_second(visit: Callable[..., Watched]) -> None:
     ask = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
     # The best of three: a busy machine is not the page's fault.
     assert min(visit("demo").page.evaluate(ask) for _ in range(3)) < 1000
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_plots_beside_numbers_are_drawn_on_a_desk_and_on_a_phone(visit: Callable[..., Watched], width: int) -> None:
+    page = visit("demo", width=width).page
+    assert overflow(page) == []
+    rows = page.locator("#changes table.plots").first.locator("tr:not(.scale):has(td.plot)").all()
+    assert len(rows) > 5
+    for row in rows:
+        box = row.locator("td.plot > svg").bounding_box()
+        assert box is not None and box["height"] >= 60 and box["width"] > 150
+        marks = [mark.bounding_box() for mark in row.locator("td.plot .dot").all()]
+        assert all(m is not None and box["y"] <= m["y"] <= box["y"] + box["height"] for m in marks)
+        said = [line.bounding_box() for line in row.locator(".entry").all()]
+        if width == 1280:
+            for mark, line in zip(marks, said, strict=True):
+                assert mark is not None and line is not None
+                middle = mark["y"] + mark["height"] / 2
+                assert line["y"] <= middle <= line["y"] + line["height"], "a number stands beside its own mark"
+
+
+def test_a_heat_map_is_coloured_on_screen_and_paper_and_its_head_stays(visit: Callable[..., Watched]) -> None:
+    page = visit("demo").page
+    ask = "e => getComputedStyle(e).backgroundColor"
+    for media in ("screen", "print"):
+        page.emulate_media(media=media)  # type: ignore[arg-type]
+        deep = page.locator(".heat .w4").first.evaluate(ask)
+        pale = page.locator(".heat .w1").first.evaluate(ask)
+        assert len({deep, pale, "rgba(0, 0, 0, 0)"}) == 3
+    folded = page.locator("#groups details.unfold").first
+    page.emulate_media(media="print")
+    assert folded.locator("table").is_visible(), "paper shows the other variants' maps as well"
+    page.emulate_media(media="screen")
+    assert not folded.locator("table").is_visible()

@@ -63,7 +63,7 @@ def mend(folder: store.Folder, change: Callable[[dict[str, Any]], Any] = lambda 
     record = folder.read_json(store.RUN)
     change(record)
     record["files"] = sha256_files(folder.path, record["files"])
-    folder.write_json(store.RUN, record)
+    folder.write_run(record)
     return Run(folder.path)
 
 
@@ -154,7 +154,7 @@ def test_what_is_refused_and_how(run: Run, tmp_path: Path, cli: Callable[..., Ca
         (lambda record: record.update(status="interrupted"), "not finished (interrupted)"),
         (lambda record: record["files"].pop(store.SUMMARY), "no sha256 for summary.json"),
         (lambda record: record.update(schema_version=2), "has schema version 2, this slm-audit reads 1"),
-        (lambda record: record["model"].pop("files"), "the run's record has no 'files'; run.json was altered"),
+        (lambda record: record["model"].pop("files"), "(model.files: field required); the file was altered"),
         (lambda record: record.update(ended="soon"), "Invalid isoformat string: 'soon'; run.json was altered"),
         (lambda record: record.update(suites=[]), "run.json was altered"),
     ],
@@ -162,7 +162,7 @@ def test_what_is_refused_and_how(run: Run, tmp_path: Path, cli: Callable[..., Ca
 def test_a_record_that_cannot_be_trusted(run: Run, change: Callable[[Any], Any], words: str) -> None:
     record = run.folder.read_json(store.RUN)
     change(record)
-    run.folder.write_json(store.RUN, record)
+    run.folder.write_run(record)
     with pytest.raises((UsageError, CorruptFolderError)) as refused:
         export(run.path, "every-eval-ever")
     assert words in str(refused.value)

@@ -17,7 +17,7 @@ from audit.errors import FolderError
 from audit.schema import Comparison
 from reports import html, origin, view
 
-VOID = {"meta", "input", "br", "img", "link", "hr"}
+VOID = {"meta", "input", "br", "img", "link", "hr", "col"}
 
 
 class Page(HTMLParser):
@@ -30,6 +30,7 @@ class Page(HTMLParser):
         self.nested: list[tuple[str, tuple[str, ...]]] = []
         self.words: list[str] = []
         self.style = ""
+        self.script = ""
         self.feed(source)
         self.close()
 
@@ -50,6 +51,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.stack and self.stack[-1][0] == "style":
             self.style += data
+        elif self.stack and self.stack[-1][0] == "script":
+            self.script += data
         else:
             self.words.append(data)
 
@@ -78,7 +81,8 @@ def test_every_element_is_closed(page: Page) -> None:
 
 def test_nothing_in_the_page_can_act_or_fetch(page: Page) -> None:
     tags = {tag for tag, _ in page.elements}
-    assert not tags & {"script", "img", "link", "iframe", "object", "embed", "form", "base", "audio", "video", "use"}
+    assert page.all("script") in ([], [{}]), "the page's own script, without a source"
+    assert not tags & {"img", "link", "iframe", "object", "embed", "form", "base", "audio", "video", "use"}
     for tag, attrs in page.elements:
         assert not any(name.startswith("on") or name in ("style", "src", "srcdoc", "xlink:href") for name in attrs), tag
         assert (attrs.get("href") or "#").startswith("#")
@@ -86,10 +90,13 @@ def test_nothing_in_the_page_can_act_or_fetch(page: Page) -> None:
     assert "url(" not in page.style
 
 
-def test_the_policy_allows_the_one_style_sheet_and_nothing_else(page: Page) -> None:
+def test_the_policy_allows_the_one_style_sheet_and_the_one_script_and_nothing_else(page: Page) -> None:
     policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
-    digest = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
-    assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    style, script = (
+        base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (page.style, page.script)
+    )
+    allowed = f"script-src 'sha256-{script}'; " if page.script else ""
+    assert policy == f"default-src 'none'; style-src 'sha256-{style}'; {allowed}base-uri 'none'; form-action 'none'"
     assert len(page.all("style")) == 1
 
 
@@ -124,7 +131,7 @@ def test_landmarks_language_and_labels(page: Page) -> None:
     assert [tags.count(tag) for tag in ("header", "nav", "main", "footer", "h1")] == [1, 1, 1, 1, 1]
     assert page.all("html")[0]["lang"] == "en"
     labelled = {attrs["for"] for attrs in page.all("label")}
-    assert {attrs["id"] for attrs in page.all("input")} == labelled
+    assert {attrs["id"] for attrs in [*page.all("input"), *page.all("select")]} == labelled
 
 
 def test_the_same_comparison_gives_the_same_page(build: Callable[..., Comparison], source: str) -> None:
@@ -142,6 +149,7 @@ def test_the_parts_come_in_the_order_in_which_they_are_read(source: str) -> None
         "verdict",
         "limits",
         "changes",
+        "groups",
         "gate",
         "suites",
         "examples",
@@ -162,7 +170,9 @@ def test_verdicts_are_words_with_their_sentence_and_interval(source: str, build:
         assert variant.gate is not None
         assert variant.gate.sentence in words
     assert "✕ Fail stereotyped" in words
-    closest = r"The clearest failure: .+?, harm \+\S+ \(90 % interval \+\S+ to \+\S+; margin \+\S+ ?\)"
+    closest = (
+        r"stereotyped fails the gate: .+? worse than base.s \(90 % interval \+\S+ to \+.+?\), over the margin of \S+"
+    )
     assert re.search(closest, words.replace("\xa0", " "))
 
 
@@ -214,7 +224,7 @@ def test_states_without_a_number_are_words(build: Callable[..., Comparison]) -> 
     assert "not estimated" in words
     assert "not measured" in words
     assert "not compared" in words
-    assert "No gate was applied to this variant." in words
+    assert "No gate was applied to unrelated, and no change from base could be estimated." in words
     assert not re.search(r"\bnan\b", words, re.I)
 
 
@@ -305,7 +315,7 @@ def test_a_metric_without_a_value_over_all_groups_shows_by_group_only(source: st
 
 def test_a_metric_that_only_informs_has_no_better_side(source: str) -> None:
     assert "(informational)</bdi>" in source
-    at = source.index("(informational)</bdi>")
+    at = source.index("<figcaption><b><bdi>Log-likelihood of the stereotypical sentence (informational)</bdi>")
     figure = source[at : source.index("</figure>", at)]
     assert "neither way is better" in figure
     assert "better →" not in figure
@@ -361,7 +371,7 @@ def test_digest_changes_with_the_data(build: Callable[..., Comparison]) -> None:
 def test_hostile_text_is_shown_and_inert(hostile: Comparison) -> None:
     source = html.render(hostile)
     page = Page(source)
-    assert "<script" not in source
+    assert source.count("<script") == 1, "the page's own"
     assert source.count("{{7*7}}") > 20
     assert "49" not in re.findall(r"<b>(.*?)</b>", source)
     # What a browser cannot show is shown as a label, in markup and in attributes alike; nothing arrives raw.
@@ -420,3 +430,14 @@ def test_rendering_imports_no_torch() -> None:
     env = os.environ | {"PYTHONPATH": root}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_of_several_rules_on_one_number_the_worst_stands_beside_it(build: Callable[..., Comparison]) -> None:
+    variant = build().variants[0]
+    assert variant.gate is not None
+    rule = variant.gate.rules[0].model_copy(update={"verdict": "pass"})
+    worse = rule.model_copy(update={"verdict": "fail", "kind": "absolute"})
+    for rules in ((rule, worse), (worse, rule)):
+        judged = variant.model_copy(update={"gate": variant.gate.model_copy(update={"rules": rules})})
+        found = view._rules_of(judged, (rule.suite, rule.metric, "", rule.scorer))
+        assert found == {rule.group: worse}

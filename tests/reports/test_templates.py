@@ -30,7 +30,9 @@ def test_no_template_marks_data_as_safe(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_no_template_holds_script_style_or_address(path: Path) -> None:
-    source = path.read_text(encoding="utf-8")
+    # The one script comes from its own file, and only the report's page holds it.
+    own = '<script>{% include "explorer.js" %}</script>' if path.name == "report.html.j2" else "-"
+    source = path.read_text(encoding="utf-8").replace(own, "", 1)
     assert not re.search(r"<script|javascript:|https?://|\sstyle=|\son\w+=|\ssrc=", source)
     assert not re.search(r"=\{\{|=\{%", source), "an attribute without quotation marks escapes nothing"
 

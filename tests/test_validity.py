@@ -1,0 +1,208 @@
+"""The audit of the audit: its organisms have the harm they claim, and it decides as the gate does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import special
+
+from audit.metrics.units import MEAN
+from benchmarks.validity import study, tokens
+from benchmarks.validity.deciding import Harms, Sides, check, find
+from benchmarks.validity.drawing import Items, dealt, new_wordings
+from benchmarks.validity.organisms import (
+    SUBJECTS,
+    Population,
+    moved,
+    population,
+    shift,
+    turned,
+    turning,
+    wordings,
+)
+from benchmarks.validity.pool import FILE, MODELS, Pool, load
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    """A small population of made-up numbers, of the kept one's kinds: 40 wordings of prompts, 10 of pairs."""
+    rng = np.random.default_rng(5)
+    widths = rng.integers(20, 60, 80)
+    logits = rng.normal(0, 2, widths.sum())
+    prompts = np.repeat(np.arange(80), widths)
+    logprobs = logits - np.log(np.bincount(prompts, np.exp(logits)))[prompts]
+    levels = rng.beta(1, 4, (1, 80, 1))
+    noise = rng.random((1, 80, 6))
+    shifts = np.array([0.0, 0.02, -0.03, 0.1])[:, None, None]
+    return Pool(
+        prompt_wordings=np.repeat(np.arange(40), 2),
+        degenerate=(noise < levels + shifts).astype(np.float64),
+        toxicity=np.clip(noise * levels + shifts, 0, 1),
+        tokens=np.concatenate([rng.choice(500, width, replace=False) for width in widths]),
+        logprobs=logprobs,
+        widths=widths,
+        pair_wordings=np.repeat(np.arange(10), 5),
+        pairs=rng.normal(0.6, 1.0, (1, 50)) + rng.normal(0.1, 0.3, (4, 50)) * (np.arange(4) > 0)[:, None],
+        ambiguous_wordings=np.repeat(np.arange(12), 4),
+        ambiguous=rng.normal(-0.4, 0.8, (1, 48)) + rng.normal(0, 0.2, (4, 48)),
+        clear_wordings=np.repeat(np.arange(12), 4),
+        clear=(rng.random((4, 48)) < 0.7).astype(np.float64),
+        bytes=rng.integers(300, 600, 20).astype(np.float64),
+        bits=rng.normal(400, 40, (1, 20)) + rng.normal(3, 5, (4, 20)),
+    )
+
+
+def test_an_addition_to_logits_does_the_harm_it_claims(pool: Pool) -> None:
+    wordings_of = pool.prompt_wordings
+    for spread in ("even", "uneven", "concentrated"):
+        what = tokens.marked(pool, 0.2, spread=spread)
+        delta = what.delta(0.05)
+        ends = np.cumsum(pool.widths)
+        rates = np.empty((2, len(ends)))
+        for prompt, (start, end) in enumerate(zip(ends - pool.widths, ends, strict=True)):
+            flags = tokens.marks(pool.tokens[start:end], 0.2)
+            reach = spread != "concentrated" or wordings_of[prompt] % 4 == 0
+            for row, size in enumerate((0.0, delta * reach + what.jitter[prompt])):
+                odds = np.exp(pool.logprobs[start:end] + size * flags)
+                rates[row, prompt] = (odds * flags).sum() / odds.sum()
+        assert (what.jitter != 0).any() == (spread == "uneven")
+        by_wording = [[side[wordings_of == one].mean() for one in range(40)] for side in rates]
+        assert np.mean(by_wording[1]) - np.mean(by_wording[0]) == pytest.approx(0.05, abs=1e-9)
+
+
+def test_one_logistic_number_stands_for_the_samplers_noise(pool: Pool) -> None:
+    what, samples = tokens.marked(pool, 0.2), 400
+    deltas = (0.0, what.delta(0.1))
+    drawn = tokens.keyed(pool, 0.2, deltas, samples)
+    for delta, flags in zip(deltas, drawn, strict=True):
+        rates = special.expit(what.logits + delta)
+        error = np.sqrt(np.maximum(rates * (1 - rates), 1e-9) / samples)
+        assert (np.abs(flags.mean(axis=1) - rates) < 4.5 * error + 1e-6).all()
+    # Under shared numbers a larger logit never loses a mark, as with one logistic number for both.
+    assert (drawn[1] >= drawn[0]).all()
+    assert (drawn[1] > drawn[0]).any()
+
+
+def test_answers_are_turned_to_the_wanted_share(pool: Pool) -> None:
+    cases = (("clear", -0.1, "even"), ("clear", 0.0, "even"), ("answers", 0.1, "even"), ("answers", 0.0, "even"))
+    for name, change, spread in (*cases, ("clear", -0.1, "concentrated"), ("answers", 0.1, "concentrated")):
+        what = population(pool, name, "courteous")
+        how = turning(what, change, spread=spread)
+        before = what.tuned if what.tuned.ndim == 1 else what.tuned.mean(axis=1)
+        after = before + how.chance * (how.to - before)
+        assert what.items.mean(after) - what.value(what.base) == pytest.approx(change, abs=1e-12)
+        assert ((how.chance >= 0) & (how.chance <= 1)).all()
+    with pytest.raises(ValueError, match="can be"):
+        turning(population(pool, "clear", "courteous"), -0.9, spread="concentrated")
+
+
+def test_simulated_changes_have_the_planted_mean(pool: Pool) -> None:
+    rng = np.random.default_rng(0)
+    chosen = wordings(rng, pool, "quick", 400)
+    for name, by, spread in (("pairs", 0.25, "even"), ("pairs", 0.25, "concentrated"), ("passages", 0.05, "even")):
+        what = population(pool, name, "stereotyping")
+        sides = moved(rng, what, chosen, name, "quick", by, spread=spread)
+        change = sides.value(sides.tuned) - sides.value(sides.base)
+        assert change.mean() == pytest.approx(by, abs=4.5 * change.std() / 20 + 1e-6)
+    what = population(pool, "answers", "stereotyping")
+    sides = turned(rng, what, turning(what, 0.1), chosen, "answers", "quick")
+    change = sides.value(sides.tuned) - sides.value(sides.base)
+    assert change.mean() == pytest.approx(0.1, abs=4.5 * change.std() / 20)
+
+
+def test_harm_towards_a_target_is_what_the_shift_does(pool: Pool) -> None:
+    what = population(pool, "pairs", "courteous")
+    start = what.value(what.base)
+    for over in (False, True):
+        end = start + shift(what, 0.25, 0.0, over=over)
+        assert abs(end) - abs(start) == pytest.approx(0.25)
+        assert (end * start < 0) == over
+
+
+def test_organisms_cover_the_rules_of_the_default_policy() -> None:
+    assert [(one.suite, one.metric) for one in SUBJECTS] == list(study.MARGINS)
+
+
+def test_items_are_drawn_of_their_wordings() -> None:
+    items = Items(np.array([0, 0, 0, 1, 2, 2]))
+    rng = np.random.default_rng(1)
+    chosen, sizes = new_wordings(rng, items, 50), dealt(8, 3)
+    rows = items.draw(rng, chosen, sizes)
+    assert sizes.tolist() == [3, 3, 2]
+    assert (items.wordings[rows] == np.repeat(chosen, sizes, axis=1)).all()
+    assert items.weights.sum() == pytest.approx(1.0)
+    assert set(rows[items.wordings[rows] == 0]) == {0, 1, 2}
+
+
+def test_it_decides_as_the_gate_does(pool: Pool) -> None:
+    rng = np.random.default_rng(2)
+    chosen = wordings(rng, pool, "quick", 4)
+    margins = [study.MARGINS[one.suite, one.metric] for one in SUBJECTS]
+    for factor, sets in ((0.0, 2), (1.0, 1), (4.0, 2)):
+        sides, harms = [], []
+        for subject, margin in zip(SUBJECTS, margins, strict=True):
+            what = population(pool, subject.name, "stereotyping")
+            if subject.name in ("clear", "answers"):
+                sign = -1 if subject.name == "clear" else 1
+                how = turning(what, sign * min(factor, 3.0) * margin)
+                one = turned(rng, what, how, chosen, subject.name, "quick")
+                harms.append(find(one, subject.metric, alpha_fail=study.ALPHA_FAIL).harms())
+            else:
+                target = None if subject.name == "passages" else 0.0
+                by = shift(what, factor * margin, target)
+                still = moved(rng, what, chosen, subject.name, "quick", 0.0)
+                harms.append(find(still, subject.metric, alpha_fail=study.ALPHA_FAIL).harms(by))
+                weight = 1.0 if still.weight is None else still.weight
+                one = replace(still, tuned=still.tuned + by * weight)
+            sides.append(one)
+        check(sides, [one.metric for one in SUBJECTS], margins, harms, sets)
+
+
+def test_another_decision_than_the_gates_is_an_error() -> None:
+    rng = np.random.default_rng(3)
+    base = rng.normal(1.0, 0.5, (1, 40))
+    sides = Sides(base, base + rng.normal(0, 0.02, base.shape), np.full(8, 5), MEAN)
+    harms = find(sides, "preference-log-ratio").harms()
+    check([sides], ["preference-log-ratio"], [0.25], [harms])
+    wrong = Harms(*((low + 1.0, high + 1.0) for low, high in (harms.passing, harms.failing)))
+    with pytest.raises(RuntimeError, match="the gate says pass, this benchmark fail"):
+        check([sides], ["preference-log-ratio"], [0.25], [wrong])
+
+
+def test_error_rates_and_determinism(pool: Pool) -> None:
+    what, margin = tokens.marked(pool, 0.2, spread="uneven"), study.TOKEN_MARGIN
+    deltas = tuple(what.delta(ratio * margin) for ratio in (0.0, 1.0, 2.0))
+    batches = [tokens.sides(study.rng(9), what, deltas, 520, 400) for _ in range(2)]
+    none, at, twice = (find(one, "toxic-fraction").harms() for one in batches[0])
+    assert none.passes(margin).mean() > 0.8 and none.fails(margin).mean() <= 0.05
+    assert at.passes(margin).mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+    assert twice.passes(margin).sum() == 0
+    assert all((one.tuned == two.tuned).all() for one, two in zip(*batches, strict=True))
+
+
+def test_the_base_against_itself_with_other_numbers_does_no_harm(pool: Pool) -> None:
+    what = population(pool, "answers", "base")
+    assert isinstance(what, Population) and what.change == 0.0
+    rng = np.random.default_rng(4)
+    chosen = wordings(rng, pool, "standard", 200)
+    same, apart = (turned(rng, what, None, chosen, "answers", "standard", common=common) for common in (True, False))
+    assert (same.base == same.tuned).all()
+    assert (apart.base != apart.tuned).any()
+    change = apart.value(apart.tuned) - apart.value(apart.base)
+    assert abs(change.mean()) < 4.5 * change.std() / np.sqrt(200)
+
+
+@pytest.mark.skipif(not FILE.is_file(), reason="a source distribution carries no results")
+def test_the_kept_pool_is_whole() -> None:
+    kept = load()
+    assert FILE.stat().st_size < 1 << 20
+    assert kept.degenerate.shape == kept.toxicity.shape and len(kept.degenerate) == len(MODELS)
+    assert kept.widths.sum() == len(kept.tokens) == len(kept.logprobs)
+    ends = np.cumsum(kept.widths)
+    mass = [np.exp(kept.logprobs[end - width : end]).sum() for width, end in zip(kept.widths, ends, strict=True)]
+    assert np.allclose(mass, 1.0, atol=1e-4)
+    for values, of in ((kept.pairs, kept.pair_wordings), (kept.ambiguous, kept.ambiguous_wordings)):
+        assert values.shape == (len(MODELS), len(of)) and np.isfinite(values).all()
+        assert set(of) == set(range(of.max() + 1))
