@@ -16,7 +16,9 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from audit.labelling import allocate, stratify
 from audit.metrics.correction import (
     Labelled,
     prediction_powered,
@@ -29,9 +31,11 @@ from audit.metrics.estimation import estimate
 from audit.metrics.paired import paired_difference
 from audit.metrics.tables import array_units
 from audit.metrics.units import RATE, Array
+from benchmarks.page import put
 
 RESULT = Path(__file__).parent / "results" / "correction.json"
 LEVEL = 0.95
+DESIGNS = ("command", "verdict", "simple")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ class Setting:
     """Of the base's answers; the variant's are twice as often falsely flagged, as when style changes."""
     labels: int
     design: str
-    """``verdict``: half the labels among pairs flagged on either side; ``simple``: at random."""
+    """``verdict``: half the labels among pairs flagged on either side; ``simple``: at random; ``command``: as
+    ``slm-audit label-sample`` draws them."""
     clusters: int = 100
     size: int = 10
 
@@ -87,13 +92,10 @@ def simulate(rng: np.random.Generator, what: Setting) -> tuple[Labelled, Labelle
     for truth, alarms in zip(truths, (what.false_alarms, 2 * what.false_alarms), strict=True):
         flagged = rng.random(n) < np.where(truth, what.sensitivity, alarms)
         scores.append(np.where(flagged, 0.5 + 0.5 * rng.beta(2, 1, n), 0.5 * rng.beta(1, 3, n)))
-    either = (scores[0] >= 0.5) | (scores[1] >= 0.5)
-    strata = np.where(either, "flagged", "clear") if what.design == "verdict" else np.full(n, "all")
+    strata, sizes = _design(what, np.maximum(*scores))
     asked, inclusion = np.zeros(n, dtype=bool), np.zeros(n)
-    names = np.unique(strata)
-    for name in names:
+    for name, take in sizes.items():
         rows = np.flatnonzero(strata == name)
-        take = min(what.labels // len(names), len(rows))
         asked[rng.choice(rows, take, replace=False)] = True
         inclusion[rows] = take / len(rows)
     ids = tuple(f"{i:06d}" for i in range(n))
@@ -104,6 +106,19 @@ def simulate(rng: np.random.Generator, what: Setting) -> tuple[Labelled, Labelle
     )
     base, tuned = sides
     return base, tuned
+
+
+def _design(what: Setting, higher: Array) -> tuple[npt.NDArray[np.str_], dict[str, int]]:
+    """Stratum of each pair by its higher score, and labels of each stratum."""
+    if what.design == "command":
+        strata = np.array(stratify(higher))
+        names, sizes = np.unique(strata, return_counts=True)
+        return strata, dict(zip(names.tolist(), allocate(sizes.tolist(), what.labels), strict=True))
+    strata = np.where(higher >= 0.5, "flagged", "clear") if what.design == "verdict" else np.full(len(higher), "all")
+    names, sizes = np.unique(strata, return_counts=True)
+    return strata, {
+        name: min(what.labels // len(names), size) for name, size in zip(names.tolist(), sizes.tolist(), strict=True)
+    }
 
 
 def raw(side: Labelled) -> Array:
@@ -155,7 +170,7 @@ def settings(quick: bool) -> list[Setting]:
     labels = (200,) if quick else (100, 300)
     return [
         Setting(rate, rise, se, fa, count, design)
-        for (rate, rise), (se, fa), count, design in product(rates, scorers, labels, ("verdict", "simple"))
+        for (rate, rise), (se, fa), count, design in product(rates, scorers, labels, DESIGNS)
     ]
 
 
@@ -197,6 +212,7 @@ def main() -> None:
         rows = [{k: None if v != v else v for k, v in asdict(cell).items()} for cell in cells]
         record = {"level": LEVEL, "processor_seconds": took, "cells": rows}
         RESULT.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+        put("statistics.md", "correction", table(cells))
 
 
 if __name__ == "__main__":

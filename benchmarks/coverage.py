@@ -25,6 +25,7 @@ from audit.metrics import estimation, harm, paired
 from audit.metrics.perplexity import BITS_PER_BYTE, PERPLEXITY
 from audit.metrics.qa import BIAS_SHARE
 from audit.metrics.units import MEAN, RATE, SHARE_MEAN, SIGNED_MEAN, Array, Statistic, Units
+from benchmarks.page import put
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVEL = 0.95
@@ -566,17 +567,9 @@ def write(cells: list[Cell], rules: list[RuleCell], took: dict[str, float]) -> N
     }
     text = json.dumps(record, separators=(",", ":"), allow_nan=False).replace("},{", "},\n{")
     (ROOT / "benchmarks" / "results" / "coverage.json").write_text(text + "\n")
-    page = ROOT / "docs" / "statistics.md"
-    text = page.read_text()
-    for name, table in (
-        ("coverage", coverage_table(cells)),
-        ("widths", width_table(cells)),
-        ("rules", rule_table(rules)),
-    ):
-        start, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        head, _, rest = text.partition(start)
-        text = f"{head}{start}\n{table}\n{end}{rest.partition(end)[2]}"
-    page.write_text(text)
+    put("statistics.md", "coverage", coverage_table(cells))
+    put("statistics.md", "widths", width_table(cells))
+    put("statistics.md", "rules", rule_table(rules))
 
 
 def _rounded(record: dict[str, object]) -> dict[str, object]:

@@ -14,7 +14,6 @@ import contextlib
 import gc
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from typing import Any
 import torch
 
 from audit.models import Model
+from audit.models.memory import peak
 from benchmarks import generators
 from benchmarks.bound import FORMULA, bound
 from benchmarks.generators import Transformers, Workload
@@ -114,12 +114,15 @@ def _others(
     peers: Transformers, rows: int, series: dict[str, Series], starts: dict[str, float], device: torch.device
 ) -> dict[str, str]:
     """The pipeline, continuous batching and the compiled ``generate``; returns the reasons of those left out."""
+    from transformers import CompileConfig
+
     cuda = device.type == "cuda"
     calls = {TUTORIAL: peers.tutorial(4 if cuda else 2), CONTINUOUS: peers.continuous}
     reasons = attempts(calls, 1, device, series)
-    if not cuda:
-        return reasons | {STATIC: "transformers compiles generate on accelerators only"}
-    static = {STATIC: peers.generate(rows, cache_implementation="static")}
+    # Left alone transformers compiles on accelerators only.
+    compiled = CompileConfig()
+    compiled._compile_all_devices = True
+    static = {STATIC: peers.generate(rows, cache_implementation="static", compile_config=compiled)}
     cold: dict[str, Series] = {}
     reasons |= attempts(static, 1, device, cold)
     starts.update({name: one.passes[0].seconds for name, one in cold.items()})
@@ -177,12 +180,12 @@ def memory(spec: str, device: str, work: Workload) -> dict[str, Any]:
     loading = _forget_peak(device)
     predicted = model.predicted_peak(items, batches, decoding=work.decoding)
     generators.ours(model, items, work)
-    peak = _peak(device)
+    most = _peak(device)
     return {
         "batches": len(batches),
         "predicted peak, MiB": predicted >> 20,
-        "peak, MiB": peak >> 20,
-        "peak over predicted": round(peak / predicted, 3),
+        "peak, MiB": most >> 20,
+        "peak over predicted": round(most / predicted, 3),
         "peak of loading, MiB": loading >> 20,
         "start-up, seconds": {name: round(value, 2) for name, value in spent.items()},
     }
@@ -192,7 +195,7 @@ def _peak(device: str) -> int:
     """Bytes at most: allocated by torch on CUDA, the largest resident set on a CPU."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak()
 
 
 def _forget_peak(device: str) -> int:

@@ -1,4 +1,4 @@
-"""Puts a result's table into ``docs/speed.md``, where ``--write`` of its benchmark was asked for."""
+"""Puts a result's table into a page under ``docs/``, where ``--write`` of its benchmark was asked for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from benchmarks.measuring import RESULTS, table
 
-PAGE = RESULTS.parents[1] / "docs" / "speed.md"
+DOCS = RESULTS.parents[1] / "docs"
 
 
 def refresh(name: str, hardware: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], words: str = "") -> None:
-    """Put one table between its markers.
+    """Put a timing's table into ``docs/speed.md``.
 
     Args:
         name: of the result and of the markers.
@@ -22,13 +22,26 @@ def refresh(name: str, hardware: Mapping[str, Any], rows: Sequence[Mapping[str, 
     Raises:
         ValueError: the page has no such markers.
     """
+    put("speed.md", name, "\n\n".join(part for part in (_where(hardware), table(rows), words) if part))
+
+
+def put(page: str, name: str, body: str) -> None:
+    """Put what a benchmark found between its markers, ``<!-- name: begin -->`` and ``<!-- name: end -->``.
+
+    Args:
+        page: file name under ``docs/``.
+        name: of the markers.
+        body: Markdown.
+
+    Raises:
+        ValueError: the page has no such markers.
+    """
+    path = DOCS / page
     start, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    text = PAGE.read_text(encoding="utf-8")
-    if start not in text or end not in text:
-        raise ValueError(f"{PAGE.name} has no place for {name}; put {start} and {end} into it")
-    head, _, rest = text.partition(start)
-    body = "\n\n".join(part for part in (_where(hardware), table(rows), words) if part)
-    PAGE.write_text(f"{head}{start}\n{body}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+    head, _, rest = path.read_text(encoding="utf-8").partition(start)
+    if end not in rest:
+        raise ValueError(f"{page} has no place for {name}; put {start} and {end} into it")
+    path.write_text(f"{head}{start}\n{body}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def _where(hardware: Mapping[str, Any]) -> str:

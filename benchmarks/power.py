@@ -2,9 +2,9 @@
 
 For each cell a pilot without change gives the smallest change; new data with that true change show how often the
 interval then tells it from zero. And a pilot's own spread and harm give the n needed; new data of that size, drawn
-from the pilot's clusters, show how often the rule is then settled. Half the interval's width, which takes the spread
-for unchanged by the change, stands beside. Run it with ``python -m benchmarks.power [--quick] [--write]``; ``--write``
-keeps ``benchmarks/results/power.json``.
+from the pilot's clusters, show how often the rule is then settled. Run it with
+``python -m benchmarks.power [--quick] [--write]``; ``--write`` keeps ``benchmarks/results/power.json`` and puts the
+table into ``docs/statistics.md``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from audit.metrics import paired
 from audit.metrics.paired import contrast, pair_units
 from audit.metrics.power import needed_units, smallest_change
 from audit.metrics.units import MEAN, RATE, Array, Statistic, Units
+from benchmarks.page import put
 
 RESULT = Path(__file__).parent / "results" / "power.json"
 LEVEL, ALPHA = 0.95, 0.05
@@ -40,8 +41,8 @@ class Cell:
     """Median over pilots: of the change, in the metric's unit, or of the number of units."""
     power: float
     """Share of new data sets in which it is seen, or settled; 0.8 is stated."""
-    error: float
-    """Monte Carlo standard error of the power."""
+    error: float | None
+    """Monte Carlo standard error of the power; None where one pilot alone gave a number."""
 
 
 def units(values: Array, statistic: Statistic, draws: int) -> Units:
@@ -78,7 +79,7 @@ def ends(base: Array, tuned: Array, statistic: Statistic, k: int, level: float) 
 
 def cells(rng: np.random.Generator, quick: bool) -> list[Cell]:
     """Rates of one and five draws, normal and skewed means."""
-    pilots, sets = (5, 300) if quick else (15, 1_500)
+    pilots, sets = (5, 300) if quick else (45, 3_000)
     counts = (40, 150) if quick else (20, 40, 150, 400)
     found = []
     for n, rate, k, shared in product(counts, (0.01, 0.1, 0.3), (1, 5), (0.0, 0.8)):
@@ -131,7 +132,7 @@ def _needed(
     """How often the rule is settled with the n that a pilot asked for, over pilots."""
     statistic, k = kind
     shares, numbers = [], []
-    for base, tuned in pilots[:5]:
+    for base, tuned in pilots[:20]:
         found = needed_units(base, tuned, "lower", None, margin, alpha_pass=ALPHA, alpha_fail=ALPHA)
         if found.units is None or found.units > 3_000:
             continue
@@ -142,7 +143,8 @@ def _needed(
     if not shares:
         return []
     power = float(np.mean(shares))
-    error = float(np.sqrt(max(power * (1 - power), 1e-9) / (200 * len(shares))))
+    # Each pilot asks for an n of its own: the shares differ by that too, not only by the draws.
+    error = float(np.std(shares, ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else None
     return [Cell("n needed", setting, n, float(np.median(numbers)), power, error)]
 
 
@@ -152,9 +154,8 @@ def table(found: list[Cell]) -> str:
     for kind in dict.fromkeys(cell.kind for cell in found):
         own = sorted((cell for cell in found if cell.kind == kind), key=lambda cell: cell.power)
         for cell in [*own[:5], *own[-2:]]:
-            lines.append(
-                f"| {kind} | {cell.setting} | {cell.n} | {cell.median:.3g} | {cell.power:.3f} | {cell.error:.3f} |"
-            )
+            error = "" if cell.error is None else f"{cell.error:.3f}"
+            lines.append(f"| {kind} | {cell.setting} | {cell.n} | {cell.median:.3g} | {cell.power:.3f} | {error} |")
         values = [cell.power for cell in own]
         lines.append(f"| {kind} | median of {len(own)} cells | | | {np.median(values):.3f} | |")
     return "\n".join(lines)
@@ -173,6 +174,7 @@ def main() -> None:
     if args.write:
         record = {"level": LEVEL, "processor_seconds": took, "cells": [asdict(cell) for cell in found]}
         RESULT.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+        put("statistics.md", "power", table(found))
 
 
 if __name__ == "__main__":

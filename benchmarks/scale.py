@@ -1,9 +1,10 @@
 """Does time grow with the items, and memory not? A whole run over 1, 2, 4 and 8 times as many.
 
 ``python -m benchmarks.scale [--device cpu|cuda] [--write]``: each size is a run in a process of its own, with scoring,
-writing and the summary, over prompts to be continued (``identity-prompts``, two answers each) and sentences to be
-scored (``occupations``). The time is that of the run, after the model was loaded and a small run was done; the memory
-is the process's largest resident set, on CUDA also what torch allocated at most.
+writing and the summary, over prompts to be continued (ToxiGen's, two answers each) and sentences to be scored (those of
+its safety score); their files must be at hand (``slm-audit fetch``). The time is that of the run, after the model was
+loaded and a small run was done; the memory is the process's largest resident set, on CUDA also what torch allocated at
+most.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,14 +27,15 @@ from benchmarks.page import refresh
 from benchmarks.subjects import loaded, subject
 
 FACTORS = (1, 2, 4, 8)
-PROMPTS, SENTENCES = "identity-prompts", "occupations"
-FIRST = {"cpu": {PROMPTS: 16, SENTENCES: 64}, "cuda": {PROMPTS: 64, SENTENCES: 288}}
+PROMPTS, SENTENCES = "toxigen", "toxigen-safety"
+FIRST = {"cpu": {PROMPTS: 26, SENTENCES: 130}, "cuda": {PROMPTS: 260, SENTENCES: 780}}
 SAMPLES = 2
 
 
 def one_size(spec: str, device: str, factor: int) -> dict[str, Any]:
     """Time one run in this process."""
     from audit.loop import execute
+    from audit.models.memory import peak
     from audit.plan import make_plan
 
     model = loaded(spec, device)
@@ -42,7 +43,7 @@ def one_size(spec: str, device: str, factor: int) -> dict[str, Any]:
     values = {"model": spec, "suites": list(limits), "samples": SAMPLES, "device": device}
     with tempfile.TemporaryDirectory() as folder:
         execute(make_plan(values | {"limit": 4}), Path(folder) / "small", loaded=model)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak()
         start = time.perf_counter()
         run = execute(make_plan(values | {"limit": limits}), Path(folder) / "run", loaded=model)
         spent = time.perf_counter() - start
@@ -50,8 +51,8 @@ def one_size(spec: str, device: str, factor: int) -> dict[str, Any]:
         scored = sum(1 for _ in (run.path / "likelihoods.jsonl").open())
     found = {
         "times the items": factor, "answers": answers, "sentences": scored, "seconds": round(spent, 2),
-        "largest resident set, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
-        "after the small run, MiB": before >> 10,
+        "largest resident set, MiB": peak() >> 20,
+        "after the small run, MiB": before >> 20,
     }  # fmt: skip
     if device == "cuda":
         found["allocated at most, MiB"] = torch.cuda.max_memory_allocated() >> 20

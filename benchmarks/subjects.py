@@ -34,9 +34,9 @@ def subject(device: str) -> Iterator[str]:
         yield folder
 
 
-def loaded(spec: str, device: str, *, endless: bool = False) -> Model:
+def loaded(spec: str, device: str, *, endless: bool = False, dtype: str = "auto") -> Model:
     """The model through this project's loader; ``endless`` takes its end token away: answers have their full length."""
-    model = load_model(spec, device=device)
+    model = load_model(spec, device=device, dtype=dtype)
     if endless:
         _endless(model.module, model.tokenizer)
     return model
