@@ -240,13 +240,11 @@ def _searched(ways: Ways, device: torch.device, sentences: int) -> dict[int, flo
     return found
 
 
-def whole_set(
-    model: Model, plain: tuple[Any, Any], some: Texts, repeats: int, of_part: dict[str, Any]
-) -> dict[str, Any]:
-    """This project alone over a whole set; its peers' speed, which knows no sharing, is that of the part."""
+def whole_set(model: Model, plain: tuple[Any, Any], some: Texts, of_part: dict[str, Any]) -> dict[str, Any]:
+    """This project alone over a whole set, once; its peers' speed, which knows no sharing, is that of the part."""
     total, distinct = counted(model, some)
     say(f"{some.name}, whole: {len(some.pairs)} sentences, {distinct / total:.2f} distinct")
-    found = interleaved({OURS: Ways(model, plain, some).ours}, repeats, model.weights.device)[OURS]
+    found = interleaved({OURS: Ways(model, plain, some).ours}, 1, model.weights.device)[OURS]
     return {
         "set": f"{some.name}, whole", "published texts": some.real, "sentences": len(some.pairs), "tokens": total,
         "distinct tokens": distinct, "sentences a second": {OURS: found.record()},
@@ -296,9 +294,7 @@ def run(spec: str, asked: argparse.Namespace) -> dict[str, Any]:
         some = part(whole, asked.sentences or SENTENCES[device].get(whole.name))
         record["results"].append(one_set(model, plain, some, asked.repeats, rates))
         if whole.name in ("CrowS-Pairs", "safety score") and len(some.items) < len(whole.items):
-            record["results"].append(
-                whole_set(model, plain, whole, 1 if device == "cpu" else asked.repeats, record["results"][-1])
-            )
+            record["results"].append(whole_set(model, plain, whole, record["results"][-1]))
         if asked.write:
             write(f"likelihood-{device}", record)
     return record
