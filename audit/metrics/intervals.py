@@ -230,6 +230,22 @@ def skewed_student(value: Array, influence: Array, df: Array, level: float) -> t
     Returns:
         Lower and upper ends, each (...).
     """
+    skewed, (low, high) = hall(value, influence, df, level), student(value, linearised_variance(influence), df, level)
+    return np.minimum(low, skewed[0]), np.maximum(high, skewed[1])
+
+
+def hall(value: Array, influence: Array, df: Array, level: float) -> tuple[Array, Array]:
+    """Student's interval corrected for skewness by a cubic transform (Hall 1992).
+
+    Args:
+        value: shape (...).
+        influence: of each cluster, shape (..., G).
+        df: degrees of freedom, shape (...).
+        level: two-sided level.
+
+    Returns:
+        Lower and upper ends, each (...).
+    """
     count = influence.shape[-1]
     scaled = _scaled(influence)
     second, third = (scaled**2).mean(axis=-1), (scaled**3).mean(axis=-1)
@@ -241,8 +257,7 @@ def skewed_student(value: Array, influence: Array, df: Array, level: float) -> t
         y = quantile / np.sqrt(count)
         bent = 3.0 * (np.cbrt(1.0 + skew * (y - skew / (6.0 * count))) - 1.0) / np.where(flat, 1.0, skew)
         ends.append(value - error * np.sqrt(count) * np.where(flat, y, bent))
-    low, high = student(value, error**2, df, level)
-    return np.minimum(low, ends[0]), np.maximum(high, ends[1])
+    return ends[0], ends[1]
 
 
 def student(value: Array, variance: Array, df: Array, level: float) -> tuple[Array, Array]:

@@ -1,6 +1,7 @@
 """Variant minus base on identical units: which formula is used when.
 
-* Rate, five effective discordant units or more: Tango's score interval at effective n.
+* Rate, five effective discordant units or more: Tango's score interval at effective n; clustered draws no narrower than
+  Hall's skewness-corrected t on clusters.
 * Rate, fewer: exact discordant shares joined by square-and-add; clustered draws at the number of clusters.
 * Mean or ratio, 30 clusters or more: studentised bootstrap of both sides over the same clusters, no narrower than t.
 * Mean or ratio, fewer clusters: Student's t on clusters, no narrower than Hall's skewness-corrected t.
@@ -38,6 +39,8 @@ from audit.metrics.units import Array, Statistic, Units, cluster_index, cluster_
 POWER = 0.8
 DIFFERING = 3.0
 """Effective clusters that differ, (sum |d|)^2 / sum d^2, under which a bounded mean's spread is not trusted."""
+SCORE = "Tango's paired score at effective n"
+SCORE_AND_SKEW = f"{SCORE}, at least Hall's corrected t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +367,7 @@ def _paired_rate(
     clusters: Array,
     level: float,
 ) -> tuple[Array, Array, Methods]:
-    """Tango at effective n, or exact discordant shares where too few units differ."""
+    """Tango at effective n, in clusters at least Hall's t; exact discordant shares where too few units differ."""
     assert statistic.range is not None
     span = statistic.range[1] - statistic.range[0]
     more, less = moves[0] / weight, moves[1] / weight
@@ -378,12 +381,16 @@ def _paired_rate(
     clustered = few & repeated
     n = np.where(clustered, np.minimum(n, clusters), n)
     score = intervals.tango(more * n, less * n, n, level)
+    # A change that falls on some clusters far more than on others makes a skewed sum, which the score knows nothing of.
+    skewed = intervals.hall(more - less, influence / span, df, level)
+    low = np.where(repeated, np.maximum(np.minimum(score[0], skewed[0]), -1.0), score[0])
+    high = np.where(repeated, np.minimum(np.maximum(score[1], skewed[1]), 1.0), score[1])
     exact = intervals.discordant_exact(more * n, less * n, n, level)
     method = np.where(
-        few, "exact discordant shares, square-and-add (few units differ)", "Tango's paired score at effective n"
+        few, "exact discordant shares, square-and-add (few units differ)", np.where(repeated, SCORE_AND_SKEW, SCORE)
     ).astype(object)
     method[clustered] = "exact discordant shares at the number of clusters (few units differ)"
-    return span * np.where(few, exact[0], score[0]), span * np.where(few, exact[1], score[1]), method
+    return span * np.where(few, exact[0], low), span * np.where(few, exact[1], high), method
 
 
 def _correlation(pair: Pair) -> float | None:

@@ -116,6 +116,24 @@ def test_paired_rates_of_k_draws(shared, clusters, rise):
     assert held(ends, rise * (1 - rate)) >= FLOOR - SLACK
 
 
+def test_harm_on_few_wordings_passes_no_more_often_than_alpha():
+    # A quarter of 40 wordings bears all the harm, .05 on average; Tango at effective n alone passes 6.7 % of these.
+    rng = np.random.default_rng([7, 1])
+    sets, clusters, prompts, draws, margin = 2 * SETS, 40, 13, 4, 0.05
+    harm = 4 * margin * (rng.random((sets, clusters, 1)) < 0.25)
+    base = rng.binomial(draws, 0.05, (sets, clusters, prompts)) / draws
+    tuned = rng.binomial(draws, np.broadcast_to(0.05 + harm, base.shape)) / draws
+    move = tuned - base
+    moves = (np.maximum(move, 0).sum(axis=(1, 2)), np.maximum(-move, 0).sum(axis=(1, 2)))
+    sides = (base.sum(axis=2), tuned.sum(axis=2))
+    weight = np.full(sides[0].shape, float(prompts))
+    low, high, method = paired.difference_bounds((sides[0], weight), (sides[1], weight), moves, RATE, draws, 0.9)
+    assert set(method) == {"Tango's paired score at effective n, at least Hall's corrected t"}
+    allowed = 0.05 + 2 * np.sqrt(0.05 * 0.95 / sets)
+    assert (high < margin).mean() <= allowed
+    assert (low > margin).mean() <= allowed
+
+
 @pytest.mark.parametrize("clusters", [10, 40])
 def test_paired_means_of_maxima(clusters):
     rng = np.random.default_rng([6, clusters])
