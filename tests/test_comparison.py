@@ -122,7 +122,7 @@ def test_excerpts_show_the_worst_the_most_changed_and_some_at_random(base: Run, 
     kinds = [row.why for row in found.excerpts]
     assert [kinds.count(kind) for kind in ("worst", "most changed", "random")] == [8, 8, 6]
     assert len({(row.item, row.sample) for row in found.excerpts}) == 22, "no answer is shown twice"
-    assert max(found.excerpts[0].scores.values()) == max(scores)  # type: ignore[type-var]
+    assert max(found.excerpts[0].scores.values()) == max(scores)
     answers = {(row["item"], row["k"]): row["text"] for row in tuned.folder.read_lines(store.SAMPLES)}
     for row in found.excerpts:
         assert set(row.answers) == {"base", "tuned"}

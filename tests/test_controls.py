@@ -48,10 +48,10 @@ def test_echoes_are_those_of_the_definition_and_their_jackknife_leaves_templates
     texts = [
         [str(word) for word in rng.choice(["a", "b", "c", "", *(f"own {n}" for n in range(20))], 3)] for _ in range(12)
     ]
-    units = echo_units(answered(texts))  # type: ignore[arg-type]
-    whole = share_of_echoes(texts)  # type: ignore[arg-type]
+    units = echo_units(answered(texts))
+    whole = share_of_echoes(texts)
     assert units.value() == pytest.approx(whole)
-    left = np.array([share_of_echoes(texts[:at] + texts[at + 1 :]) for at in range(12)])  # type: ignore[arg-type]
+    left = np.array([share_of_echoes(texts[:at] + texts[at + 1 :]) for at in range(12)])
     change = whole - left
     influence = dict(zip([f"t{at}" for at in range(12)], whole + 11 * (change - change.mean()), strict=True))
     assert dict(zip(units.ids, units.columns[:, 0], strict=True)) == pytest.approx(influence)
@@ -66,7 +66,7 @@ def test_echoes_agree_with_the_general_jackknife() -> None:
         return float(np.mean([bool(b) and any(b == d and a != c for c, d in kept) for a, b in kept]))
 
     expected = pseudo.jackknife([one for one, _ in flat], value, pseudo.statistic("x", 0.0, 1.0))
-    found = echo_units(answered(texts))  # type: ignore[arg-type]
+    found = echo_units(answered(texts))
     assert found.columns == pytest.approx(expected.columns)
 
 
@@ -94,7 +94,7 @@ def test_a_model_that_says_one_thing_to_everybody_is_seen() -> None:
     after = [["I like people.", "I like people."] if at % 2 else draws for at, draws in enumerate(before)]
     rows = {
         row.metric: row for row in controls(fake_run(answered(before)), fake_run(answered(after, "length", 1.0)), ["s"])
-    }  # type: ignore[arg-type]
+    }
     echoes = rows[SAME]
     assert (echoes.base, echoes.tuned) == (0.0, pytest.approx(0.5))
     assert echoes.low is not None and echoes.low > 0.2
@@ -108,7 +108,7 @@ def test_a_model_that_says_one_thing_to_everybody_is_seen() -> None:
 
 def test_no_echo_anywhere_still_has_an_interval() -> None:
     texts = [[f"answer {at}"] for at in range(40)]
-    rows = {row.metric: row for row in controls(fake_run(answered(texts)), fake_run(answered(texts[::-1])), ["s"])}  # type: ignore[arg-type]
+    rows = {row.metric: row for row in controls(fake_run(answered(texts)), fake_run(answered(texts[::-1])), ["s"])}
     echoes = rows[SAME]
     assert (echoes.base, echoes.tuned, echoes.difference) == (0.0, 0.0, 0.0)
     assert echoes.low is not None and echoes.high is not None
@@ -118,7 +118,7 @@ def test_no_echo_anywhere_still_has_an_interval() -> None:
 
 def test_silence_is_degeneration_and_not_sameness() -> None:
     before = [[f"answer {at}"] for at in range(20)]
-    rows = {row.metric: row for row in controls(fake_run(answered(before)), fake_run(answered([[""]] * 20)), ["s"])}  # type: ignore[arg-type]
+    rows = {row.metric: row for row in controls(fake_run(answered(before)), fake_run(answered([[""]] * 20)), ["s"])}
     assert rows["empty-rate"].tuned == rows["degeneration-rate"].tuned == 1.0
     assert rows[SAME].tuned == 0.0
 

@@ -34,11 +34,11 @@ def rows() -> list[Excerpt]:
 def test_the_worst_come_first_then_each_variants_most_changed_then_random_ones(rows: list[Excerpt]) -> None:
     found = pick(rows, ["base", "mild", "rude"], seed=0)
     by_item = {one.item: one.scores for one in rows}
-    worst = sorted(by_item, key=lambda name: -max(by_item[name].values()))[: COUNTS["worst"]]  # type: ignore[type-var]
+    worst = sorted(by_item, key=lambda name: -max(by_item[name].values()))[: COUNTS["worst"]]
     assert kinds(found, "worst") == worst
     left = [name for name in by_item if name not in worst]
     for variant in ("mild", "rude"):
-        far = sorted(left, key=lambda name: -abs(by_item[name][variant] - by_item[name]["base"]))[:4]  # type: ignore[operator]
+        far = sorted(left, key=lambda name: -abs(by_item[name][variant] - by_item[name]["base"]))[:4]
         assert kinds(found, f"most changed in {variant}") == far
         left = [name for name in left if name not in far]
     assert len(kinds(found, "random")) == COUNTS["random"]

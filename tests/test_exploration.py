@@ -144,7 +144,7 @@ def test_the_intervals_of_findings_are_those_of_the_level_that_selection_asks_fo
         assert (one.change.low, one.change.high) == (expected.low, expected.high)
         row = plain[(*place(one), one.group)]
         assert one.change.value == row.difference
-        assert one.change.low < row.low and row.high < one.change.high  # type: ignore[operator]
+        assert one.change.low < row.low and row.high < one.change.high
 
 
 def test_equal_models_and_a_single_run_show_nothing() -> None:
@@ -177,11 +177,11 @@ def test_small_groups_stand_raw_and_pooled_for_every_run() -> None:
         answers = [
             a.samples[0].scores["degeneration.degenerate"] for a in base.answers[TALK] if a.item.group == group.group
         ]
-        assert group.raw.value == pytest.approx(np.mean(answers)) and group.n == len(answers) == 20  # type: ignore[arg-type]
+        assert group.raw.value == pytest.approx(np.mean(answers)) and group.n == len(answers) == 20
         assert group.pooled.value == expected.groups[group.group].pooled.value
     assert [group.group for group in rows["base"].groups] == ["c", "b", "a"], "in the order of the suite"
     values = [(group.raw.value, group.pooled.value) for group in rows["base"].groups]
-    assert values[0][0] > values[0][1] > values[2][1] > values[2][0], "both ends are drawn to the middle"  # type: ignore[operator]
+    assert values[0][0] > values[0][1] > values[2][1] > values[2][0], "both ends are drawn to the middle"
 
 
 @pytest.mark.parametrize("more", [{"groups": ("a",)}, {"templates": exploration.SMALL_GROUP}])
@@ -206,7 +206,7 @@ def test_the_share_of_the_wording_is_the_intraclass_correlation() -> None:
         assert rows[key].share.value == pytest.approx(share)
         assert rows[key].another.value == pytest.approx(values.mean())
         assert (rows[key].templates, rows[key].n) == (15, 60)
-    assert rows["base", False].share.value > 0.3 > 0.2 > rows["tuned", True].share.value  # type: ignore[operator]
+    assert rows["base", False].share.value > 0.3 > 0.2 > rows["tuned", True].share.value
 
 
 def test_without_templates_of_several_units_there_is_no_share() -> None:
@@ -230,12 +230,12 @@ def test_the_slope_is_that_of_the_line_through_the_means() -> None:
     rows = {row.metric: row for row in series.trends}
     means = [np.mean([one.likelihoods[0].logprob for one in run.answers[PAIRS]]) for run in runs]
     assert rows["preference-log-ratio"].slope.value == pytest.approx(linregress(doses, means).slope)
-    flags = [np.mean([a.samples[0].scores["degeneration.degenerate"] for a in run.answers[TALK]]) for run in runs]  # type: ignore[arg-type]
+    flags = [np.mean([a.samples[0].scores["degeneration.degenerate"] for a in run.answers[TALK]]) for run in runs]
     assert rows["degeneration-rate"].slope.value == pytest.approx(linregress(doses, flags).slope)
     assert [one.value for one in rows["degeneration-rate"].values] == pytest.approx(flags)
     adjusted = false_discovery_control([row.p for row in series.trends], method="bh")
     assert [row.adjusted for row in series.trends] == pytest.approx(list(adjusted))
-    assert all(row.monotone and row.slope.low > 0 for row in series.trends)  # type: ignore[operator]
+    assert all(row.monotone and row.slope.low > 0 for row in series.trends)
     assert of(found).findings == of(compared(*runs)).findings
 
 

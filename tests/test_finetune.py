@@ -415,7 +415,7 @@ def test_a_model_without_known_projections_is_refused_with_what_it_has() -> None
             self.mixer = torch.nn.Linear(2, 2)
 
     with pytest.raises(ModelError, match=r"Odd has no query and value projections.*mixer"):
-        target_modules(Odd(), ())  # type: ignore[arg-type]
+        target_modules(Odd(), ())
 
 
 def test_chosen_layers_are_adapted(phi: Path, data: Path, tmp_path: Path) -> None:

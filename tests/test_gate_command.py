@@ -167,7 +167,7 @@ def test_a_missing_answer_is_tolerated_by_the_policy_only(
     cli: Cli, tiny: Path, model: Any, suite: Path, policy: Any, tmp_path: Path
 ) -> None:
     run = audit.run(
-        str(tiny), [str(suite)], tmp_path / "run", loaded=Constant(model, None, 1),  # type: ignore[arg-type]
+        str(tiny), [str(suite)], tmp_path / "run", loaded=Constant(model, None, 1),
         missing_tolerance=1.0,
     ).path  # fmt: skip
     assert Run(run).status == "complete"
@@ -260,7 +260,7 @@ def test_answers_that_hold_nothing_are_never_a_pass(
     metrics, judges = ("toxic-fraction", "degeneration-rate"), ("embedded", "degeneration")
     rows = [{key: row[key] for key in ("id", "text", "template")} for row in prompts() if "choices" not in row]
     suite = write_suite(tmp_path, rows, toml("tiny-same", "tiny-same.jsonl", metrics, DECODING, judges))
-    run = audit.run(str(tiny), [str(suite)], tmp_path / "run", loaded=Constant(model, text)).path  # type: ignore[arg-type]
+    run = audit.run(str(tiny), [str(suite)], tmp_path / "run", loaded=Constant(model, text)).path
     mild = '[[rules]]\nsuite = "tiny-same"\nmetric = "toxic-fraction"\nat_most = 0.1\nwhy = "a"\n'
     guard = '[degeneration]\nat_most = 0.1\nwhy = "a"\n'
     found = report(cli, code, run, "--policy", policy(guard + mild), out=tmp_path / "found.json")

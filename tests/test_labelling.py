@@ -111,8 +111,8 @@ def test_who_stops_early_has_labelled_a_random_part(runs: list[Run]) -> None:
 def test_missing_unscored_and_empty_answers(tmp_path: Path) -> None:
     texts, scores = population(np.random.default_rng(1), 20, 1)
     lost, void, unread = [list(row) for row in texts], [list(row) for row in texts], [list(row) for row in scores]
-    lost[0][0], void[1][0], unread[2][0] = None, " \n\u200b", None  # type: ignore[call-overload]
-    unread[1][0] = None  # type: ignore[call-overload]
+    lost[0][0], void[1][0], unread[2][0] = None, " \n\u200b", None
+    unread[1][0] = None
     lost[1][0] = void[1][0]
     base = write_run(tmp_path / "base", lost, scores)
     tuned = write_run(tmp_path / "tuned", void, unread, adapter="t")

@@ -238,7 +238,7 @@ def test_missing_answers_are_counted_and_too_many_make_a_run_incomplete(
     tiny: Path, model: Any, suite: Path, tmp_path: Path, tolerance: float, status: str
 ) -> None:
     run = audit.run(
-        str(tiny), [str(suite)], tmp_path / "run", loaded=Forgetful(model), missing_tolerance=tolerance  # type: ignore[arg-type]
+        str(tiny), [str(suite)], tmp_path / "run", loaded=Forgetful(model), missing_tolerance=tolerance
     )  # fmt: skip
     assert run.status == status
     assert run.record["counts"]["missing"] == 1

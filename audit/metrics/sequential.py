@@ -225,11 +225,7 @@ def paired_sequence(
         UsageError: the direction is ``target`` and there is no target; or the units are unfit.
     """
     pair = pair_units(base, variant)
-    problem = unfit(variant.statistic) or unfit_units(base, variant)
-    if problem:
-        raise UsageError(f"no confidence sequence for {variant.statistic.name!r}: {problem}")
-    if direction == "target" and target is None:
-        raise UsageError("a metric whose direction is 'target' needs a target")
+    _check(base, variant, direction, target)
     found = []
     for alpha, fails in ((alpha_pass, False), (alpha_fail, True)):
         if target is not None and direction == "target":
@@ -266,11 +262,7 @@ def absolute_sequence(
     Raises:
         UsageError: the direction is ``target`` and there is no target; or the units are unfit.
     """
-    problem = unfit(units.statistic) or unfit_units(None, units)
-    if problem:
-        raise UsageError(f"no confidence sequence for {units.statistic.name!r}: {problem}")
-    if direction == "target" and target is None:
-        raise UsageError("a metric whose direction is 'target' needs a target")
+    _check(None, units, direction, target)
     found = []
     for alpha, fails in ((alpha_pass, False), (alpha_fail, True)):
         # Both sides of a target may fail the rule: half the error each.
@@ -286,6 +278,15 @@ def absolute_sequence(
         n, clusters = len(units.ids) - units.missing, _clusters(units.ordered(), order)
         found.append(_told(value, low, high, alpha, order, n, clusters, units.missing))
     return found[0], found[1]
+
+
+def _check(base: Units | None, variant: Units, direction: Direction, target: float | None) -> None:
+    """Refuse units that no sequence can bound, and a target metric without its target."""
+    problem = unfit(variant.statistic) or unfit_units(base, variant)
+    if problem:
+        raise UsageError(f"no confidence sequence for {variant.statistic.name!r}: {problem}")
+    if direction == "target" and target is None:
+        raise UsageError("a metric whose direction is 'target' needs a target")
 
 
 def _values(units: Units) -> tuple[Array, tuple[float, float]]:

@@ -9,6 +9,7 @@ from audit.models.batching import Entry, Limits, Rows, Work, compose, compose_tr
 from audit.models.fits import Fit
 from audit.models.graphs import HELD, Shape
 from audit.models.memory import Footprint
+from audit.models.scoring import CHUNK
 from probes.suite import Decoding
 
 # Most tokens and rows of a batch, and most nodes of a tree: beyond these nothing became faster on two cores with the
@@ -21,8 +22,6 @@ _MOST_NODES = {"cpu": 2048, "cuda": 65536}
 # host takes some milliseconds to start the kernels of a forward pass over Phi-2, the time of about 1,000 tokens.
 _BUSY_TOKENS = {"cpu": 512, "cuda": 8192}
 _BUSY_ROWS = {"cpu": 32, "cuda": 256}
-# Tokens whose logits scoring holds at once (audit.models.scoring).
-_CHUNK = {"cpu": 128, "cuda": 512}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +93,13 @@ class Planner:
         """Predicted peak of a batch of scoring: token ids of each row."""
         if self.fit.trees == "":
             tokens = distinct(rows)
-            return self.footprint.scoring(tokens, min(tokens, self._of(_CHUNK)))
+            return self.footprint.scoring(tokens, min(tokens, self._of(CHUNK)))
         longest = max(map(len, rows))
         tokens = len(rows) * longest
         if self.head:
-            return self.footprint.scoring(tokens, min(tokens, self._of(_CHUNK)))
+            return self.footprint.scoring(tokens, min(tokens, self._of(CHUNK)))
         # Row by row at least the logits of a whole row; a plain batch has those of all its rows.
-        most = max(longest, self._of(_CHUNK)) if self.fit.padding else tokens
+        most = max(longest, self._of(CHUNK)) if self.fit.padding else tokens
         return self.footprint.scoring(tokens, min(tokens, most))
 
     def _shares(self, longest: int) -> bool:

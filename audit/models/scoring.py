@@ -24,7 +24,7 @@ from audit.models.tree import Tree, hidden_states
 
 # States whose logits are there at once. On a CPU few enough that the softmax finds them in its cache (25 MB for a
 # vocabulary of 49,152 and an L3 cache of 32 MB), and enough for the matrix product to reach its rate.
-_CHUNK = {"cpu": 128, "cuda": 512}
+CHUNK = {"cpu": 128, "cuda": 512}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class _States:
+class States:
     """What predicts the scored tokens of some rows."""
 
     hidden: Tensor
@@ -82,7 +82,7 @@ def score_batch(
         states = _padded(module, head, pad, scored, device)
     parents = [parent for path in states.parents for parent in path]
     targets = [token for row in scored for token in row.ids[len(row.ids) - row.count :]]
-    found = iter(_logprobs(states, parents, targets).tolist())
+    found = iter(target_logprobs(states, parents, targets).tolist())
     logprobs = [[next(found) for _ in range(row.count)] for row in rows]
     bad = [row for row, numbers in zip(rows, logprobs, strict=True) if any(map(math.isnan, numbers))]
     if bad:
@@ -90,30 +90,39 @@ def score_batch(
     return logprobs
 
 
-def _over_tree(head: Head, rows: Sequence[Scored], device: torch.device) -> _States:
+def _over_tree(head: Head, rows: Sequence[Scored], device: torch.device) -> States:
     # A row's last token is only predicted: what the model makes of it nobody asks.
     tree = Tree.of([row.ids[:-1] for row in rows])
     parents = [path[len(path) - row.count :] for row, path in zip(rows, tree.paths, strict=True)]
-    return _States(hidden_states(head, tree, device), parents, head.logits)
+    return States(hidden_states(head, tree, device), parents, head.logits)
 
 
-def _padded(module: Any, head: Head | None, pad: int, rows: Sequence[Scored], device: torch.device) -> _States:
+def _padded(module: Any, head: Head | None, pad: int, rows: Sequence[Scored], device: torch.device) -> States:
     ids, mask, positions = pad_left([row.ids for row in rows], pad, device)
     inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "use_cache": False}
     # Column t predicts column t + 1, and all rows end in the last one.
     width = max(row.count for row in rows) + 1
     parents = [list(range((at + 1) * width - row.count - 1, (at + 1) * width - 1)) for at, row in enumerate(rows)]
     if head is None:
-        return _States(module(**inputs, logits_to_keep=width).logits.flatten(0, 1), parents, lambda logits: logits)
-    return _States(head.hidden(**inputs).last_hidden_state[:, -width:].flatten(0, 1), parents, head.logits)
+        return States(module(**inputs, logits_to_keep=width).logits.flatten(0, 1), parents, lambda logits: logits)
+    return States(head.hidden(**inputs).last_hidden_state[:, -width:].flatten(0, 1), parents, head.logits)
 
 
-def _logprobs(states: _States, parents: Sequence[int], targets: Sequence[int]) -> Tensor:
-    """Log-probability of each target, [len(targets)], float32; NaN where a state's logits are not all finite."""
+def target_logprobs(states: States, parents: Sequence[int], targets: Sequence[int]) -> Tensor:
+    """Log-probabilities of tokens, in chunks of :data:`CHUNK` states.
+
+    Args:
+        states: what predicts.
+        parents: index of the state that predicts each target.
+        targets: token ids, as many.
+
+    Returns:
+        [len(targets)], float32, in nats; NaN where a state's logits are not all finite.
+    """
     device = states.hidden.device
     used, place = torch.unique(torch.tensor(parents), return_inverse=True)
     wanted, found = torch.tensor(targets), torch.empty(len(targets), device=device)
-    size = _CHUNK.get(device.type, _CHUNK["cpu"])
+    size = CHUNK.get(device.type, CHUNK["cpu"])
     for first in range(0, len(used), size):
         logits = states.logits(states.hidden[used[first : first + size].to(device)]).float()
         edges = torch.nonzero((place >= first) & (place < first + len(logits))).flatten()

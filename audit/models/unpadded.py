@@ -18,7 +18,7 @@ from torch import Tensor
 
 from audit.models.finite import not_finite
 from audit.models.head import Head
-from audit.models.scoring import _CHUNK, Scored, _logprobs, _States
+from audit.models.scoring import CHUNK, Scored, States, target_logprobs
 
 
 def equal_lengths(sequences: Sequence[Sequence[int]], device: torch.device) -> Iterator[tuple[list[int], Tensor]]:
@@ -105,7 +105,7 @@ def score_unpadded(module: Any, items: Sequence[Sequence[Scored]], device: torch
     head = Head.of(module) if scored else None
     for group, ids in equal_lengths([rows[place].ids for place in scored], device):
         width = max(rows[scored[at]].count for at in group) + 1
-        size = len(group) if head is not None else max(1, _CHUNK.get(device.type, _CHUNK["cpu"]) // width)
+        size = len(group) if head is not None else max(1, CHUNK.get(device.type, CHUNK["cpu"]) // width)
         for first in range(0, len(group), size):
             some = [scored[at] for at in group[first : first + size]]
             part = [rows[place] for place in some]
@@ -129,7 +129,7 @@ def _scored_together(
     targets = [token for row in rows for token in row.ids[len(row.ids) - row.count :]]
     logits = head.logits if head is not None else lambda logits: logits
     # Each row's own parents are asked for by nobody.
-    numbers = iter(_logprobs(_States(states.flatten(0, 1), [], logits), parents, targets).tolist())
+    numbers = iter(target_logprobs(States(states.flatten(0, 1), [], logits), parents, targets).tolist())
     found = [[next(numbers) for _ in range(row.count)] for row in rows]
     bad = [row for row, own in zip(rows, found, strict=True) if any(map(math.isnan, own))]
     if bad:

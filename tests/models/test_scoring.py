@@ -103,7 +103,7 @@ def test_what_choices_and_items_have_in_common_is_computed_once(phi_folder):
 
 @pytest.mark.parametrize("size", [1, 2, 1000])
 def test_the_output_layer_works_in_chunks_and_sees_only_what_predicts(phi_folder, trees, size, monkeypatch):
-    monkeypatch.setattr(scoring, "_CHUNK", {"cpu": size})
+    monkeypatch.setattr(scoring, "CHUNK", {"cpu": size})
     model = load_model(str(phi_folder), device="cpu")
     item = Item("q", "The nurse said that", "t", choices=(" she would", " he would"))
     batches = model.plan_likelihood([item])  # which also tries the model

@@ -12,7 +12,7 @@ from audit.models import scoring, unpadded
 from audit.models.fits import Fit
 from audit.models.head import Head
 from audit.models.memory import Footprint
-from audit.models.planning import _CHUNK, Planner
+from audit.models.planning import Planner
 from audit.models.scoring import Scored
 from audit.models.unpadded import score_unpadded
 from tests.models.conftest import phi
@@ -48,8 +48,7 @@ def by_hand(module, items) -> list[list[float]]:
 @pytest.fixture(params=[True, False], ids=["head apart", "whole model"])
 def apart(request, monkeypatch) -> bool:
     """Models whose output layer can be run apart, and the same as if it could not."""
-    for table in (scoring._CHUNK, unpadded._CHUNK):
-        monkeypatch.setitem(table, "cpu", SMALL)
+    monkeypatch.setitem(scoring.CHUNK, "cpu", SMALL)
     if not request.param:
         monkeypatch.setattr(unpadded.Head, "of", lambda module: None)
     return request.param
@@ -90,12 +89,11 @@ def test_a_row_that_is_not_finite_is_named_and_its_neighbours_are_not(apart):
 
 
 def test_the_plan_counts_the_logits_that_are_there_at_once():
-    assert _CHUNK == scoring._CHUNK
     footprint = Footprint.of(phi(ROWS))
     rows = [[1] * 100] * 50
     alone = Fit("a", "b", "it has a state")
     apart = Planner("cpu", footprint, alone).scoring_bytes(rows)
-    assert apart == footprint.scoring(5000, _CHUNK["cpu"])
+    assert apart == footprint.scoring(5000, scoring.CHUNK["cpu"])
     assert Planner("cpu", footprint, alone, head=False).scoring_bytes(rows) == apart
     assert Planner("cpu", footprint, Fit("a", "b"), head=False).scoring_bytes(rows) == footprint.scoring(5000, 5000)
     assert Planner("cpu", footprint, alone, head=False).scoring_bytes([[1] * 300]) == footprint.scoring(300, 300)

@@ -40,7 +40,7 @@ def test_axe_finds_nothing_serious(
 ) -> None:
     # The page's policy keeps axe out as it keeps everything out; here it is let in.
     context = chromium.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True  # type: ignore[arg-type]
+        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
     )  # fmt: skip
     page = context.new_page()
     page.goto(pages[name], wait_until="load")

@@ -41,7 +41,7 @@ def visit(chromium: Browser, files: dict[str, Path]) -> Iterator[Callable[..., W
     def go(name: str, *, width: int = 1280, scheme: str = "light", scripts: bool = True) -> Watched:
         context = chromium.new_context(
             viewport={"width": width, "height": 900},
-            color_scheme=scheme,  # type: ignore[arg-type]
+            color_scheme=scheme,
             java_script_enabled=scripts,
         )
         contexts.append(context)
@@ -157,15 +157,15 @@ def test_base_and_variants_answer_side_by_side(visit: Callable[..., Watched]) ->
     page.locator("#example-1").check()
     boxes = [box.bounding_box() for box in page.locator(".example").first.locator(".answer").all()]
     assert len(boxes) == 4
-    assert boxes[0]["y"] == boxes[1]["y"]  # type: ignore[index]
-    assert boxes[0]["x"] < boxes[1]["x"]  # type: ignore[index]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] < boxes[1]["x"]
 
 
 def test_the_keyboard_reaches_links_boxes_and_tables(visit: Callable[..., Watched]) -> None:
     page = visit("demo").page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
-    assert page.locator(".skip").bounding_box()["y"] >= 0  # type: ignore[index]
+    assert page.locator(".skip").bounding_box()["y"] >= 0
     page.keyboard.press("Enter")
     assert page.url.endswith("#verdict")
     page.locator("#reveal-all").focus()
@@ -252,7 +252,7 @@ def test_a_heat_map_is_coloured_on_screen_and_paper_and_its_head_stays(visit: Ca
     page = visit("demo").page
     ask = "e => getComputedStyle(e).backgroundColor"
     for media in ("screen", "print"):
-        page.emulate_media(media=media)  # type: ignore[arg-type]
+        page.emulate_media(media=media)
         deep = page.locator(".heat .w4").first.evaluate(ask)
         pale = page.locator(".heat .w1").first.evaluate(ask)
         assert len({deep, pale, "rgba(0, 0, 0, 0)"}) == 3

@@ -48,14 +48,14 @@ def finding(run: str, change: float, direction: str = "lower", base: float = 0.6
     return Finding(
         **head(direction, typed=typed), run=run, group=f"women{typed}", base=base, tuned=base + change,
         change=span(change), p=0.0004, adjusted=0.02,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def trend(values: tuple[float | None, ...], slope: float | None, adjusted: float, typed: str = "") -> TrendRow:
     return TrendRow(
         **head(typed=typed), values=tuple(span(value) for value in values), slope=span(slope, 1e-4), level=0.95, n=40,
         clusters=20, missing=1, p=adjusted / 2, adjusted=adjusted, monotone=True,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def pooled(run: str, raw: float | None, typed: str = "", label: str = "") -> PooledRate:
@@ -69,12 +69,12 @@ def pooled(run: str, raw: float | None, typed: str = "", label: str = "") -> Poo
         weight=None if raw is None else 0.4,
     )
     return PooledRate(**{**head(typed=typed), "label": f"toxic answers{typed}{label}", "metric": label or "m"}, run=run,
-                      groups=(group,), spread=span(0.03), level=0.95)  # type: ignore[arg-type]  # fmt: skip
+                      groups=(group,), spread=span(0.03), level=0.95)  # fmt: skip
 
 
 def wording(run: str, change: bool, typed: str = "") -> WordingRow:
     return WordingRow(**head(typed=typed), run=run, change=change, share=span(0.4), another=span(0.2, 0.3), level=0.95,
-                      n=40, templates=8, missing=0)  # type: ignore[arg-type]  # fmt: skip
+                      n=40, templates=8, missing=0)  # fmt: skip
 
 
 def explored(typed: str = "", runs: tuple[str, ...] = ("base", *RUNS)) -> Exploration:

@@ -269,7 +269,7 @@ def test_the_spread_of_scores_is_drawn_and_written_out(visit: Callable[..., Page
     assert figure.count() == 1
     assert figure.locator("svg.chart").count() == 3
     drawn = figure.locator("svg.chart").first
-    assert drawn.locator("path.column").get_attribute("d").count("M") == 17  # type: ignore[union-attr]
+    assert drawn.locator("path.column").get_attribute("d").count("M") == 17
     cut, column = drawn.locator("path.line-margin").bounding_box(), drawn.locator("path.column").bounding_box()
     assert cut is not None and column is not None
     assert cut["x"] == pytest.approx(column["x"] + column["width"] / 2, abs=4), "one half lies in the middle"

@@ -12,7 +12,7 @@ from reports import terminal
 
 def shown(comparison: Comparison, **options: object) -> str:
     target = io.StringIO()
-    terminal.show(comparison, Console(file=target, **{"width": 150, **options}))  # type: ignore[arg-type]
+    terminal.show(comparison, Console(file=target, **{"width": 150, **options}))
     return target.getvalue()
 
 

@@ -64,7 +64,7 @@ def test_a_text_that_alone_exceeds_memory_is_unscored_with_its_reason_and_the_ot
             return neural.results(self.classifier.probabilities(some), self.values)
 
     some = ["kind", "nurse " * 46, "you fool", *(f"friend {letter}" for letter in "abcdefgh")]
-    found = score_all(Scorer(), some)  # type: ignore[arg-type]
+    found = score_all(Scorer(), some)
     assert found[1].reason == "MemoryError: a text of 48 tokens does not fit the memory of cpu"
     assert [result.values is None for result in found] == [at == 1 for at in range(len(some))]
 

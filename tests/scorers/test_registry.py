@@ -32,7 +32,7 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     module = ModuleType("a_plugin_module")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     points = [EntryPoint("fine", "a_plugin_module:made", registry.GROUP)]
-    module.points = points  # type: ignore[attr-defined]
+    module.points = points
     monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.GROUP else [])
     registry.get.cache_clear()
     yield module
@@ -63,7 +63,7 @@ def test_an_unknown_name_tells_the_nearest() -> None:
 
 @pytest.mark.parametrize("made", [Fine, Fine(), lambda: Fine()], ids=["class", "object", "function"])
 def test_a_plugin_is_a_class_an_object_or_a_function(plugins: ModuleType, made: Any) -> None:
-    plugins.made = made  # type: ignore[attr-defined]
+    plugins.made = made
     assert "fine" in registry.names()
     assert registry.get("fine").score(["a"])[0].values == {"half": 0.5}
 
@@ -85,7 +85,7 @@ def test_a_plugin_is_a_class_an_object_or_a_function(plugins: ModuleType, made: 
 def test_a_plugin_that_breaks_the_protocol_is_refused_by_name(
     plugins: ModuleType, changes: dict[str, Any], problem: str
 ) -> None:
-    plugins.made = broken(**changes)  # type: ignore[attr-defined]
+    plugins.made = broken(**changes)
     with pytest.raises(UsageError, match=rf"scorer plugin 'fine' \(a_plugin_module:made\) is not a scorer: {problem}"):
         registry.get("fine")
 

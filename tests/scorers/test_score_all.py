@@ -131,7 +131,7 @@ def test_an_interrupt_is_not_taken_for_a_bad_text() -> None:
 
 def test_a_missing_answer_is_not_a_text() -> None:
     with pytest.raises(TypeError, match="text 1 is NoneType"):
-        score_all(Plugin(length), ["a", None])  # type: ignore[list-item]
+        score_all(Plugin(length), ["a", None])
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u200b", "\ufeff\u00a0", "\x00"])
