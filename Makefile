@@ -10,7 +10,8 @@ WORKERS ?= 2
 
 install: $(STAMP)
 
-# torch first, alone: the pinned CPU build, so that no dependency pulls in a CUDA build of several gigabytes.
+# torch first, alone and pinned: no dependency chooses another build of it. PyPI's brings CUDA's libraries, several gigabytes;
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make install takes the CPU build.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch

@@ -17,7 +17,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ from audit.models.memory import peak
 from benchmarks import generators
 from benchmarks.bound import FORMULA, bound
 from benchmarks.generators import Transformers, Workload
-from benchmarks.hardware import ceilings, describe
-from benchmarks.measuring import Series, interleaved, say, table, write
+from benchmarks.hardware import ceilings, describe, same_code
+from benchmarks.measuring import RESULTS, Series, interleaved, say, table, write
 from benchmarks.page import refresh
 from benchmarks.subjects import as_published, loaded, subject
 
@@ -65,15 +66,26 @@ def searched(peers: Transformers, rows: tuple[int, ...], device: torch.device) -
     # Sizes that hold as many whole prompts are one.
     sizes = {min(max(1, size // peers.work.samples), peers.work.prompts) * peers.work.samples for size in rows}
     for size in sorted(sizes, reverse=True):
-        try:
-            tried[size] = interleaved({f"generate, {size} rows": peers.generate(size)}, 1, device).popitem()[1]
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
+        made = None
+        with contextlib.suppress(torch.OutOfMemoryError):
+            made = interleaved({f"generate, {size} rows": peers.generate(size)}, 1, device).popitem()[1]
+        if made is None:
+            _free(device)
             continue
+        tried[size] = made
         best = max(tried, key=lambda one: tried[one].rate)
         if tried[size].rate < _WORSE * tried[best].rate:
             break
+    if not tried:
+        raise RuntimeError(f"generate ran out of memory at every batch size, {min(sizes)} rows included")
     return best, tried[best], {size: round(one.rate, 1) for size, one in tried.items()}
+
+
+def _free(device: torch.device) -> None:
+    """Give back what the last call left in torch's cache; not while its error is handled, which keeps it alive."""
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def attempts(
@@ -88,6 +100,7 @@ def attempts(
             reasons[name] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
             say(f"  {name}: {reasons[name]}")
             series.pop(name, None)
+        _free(device)
     return reasons
 
 
@@ -97,7 +110,9 @@ def one_workload(model: Model, plain: tuple[Any, Any], work: Workload, repeats: 
     device, items = model.weights.device, work.items(model.tokenizer)
     peers = Transformers(*plain, items, work)
     cuda = device.type == "cuda"
-    first = interleaved({OURS: lambda: generators.ours(model, items, work)}, 1, device)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")  # a fast path that is given up says so
+        first = interleaved({OURS: lambda: generators.ours(model, items, work)}, 1, device)
     rows, found, sizes = searched(peers, ROWS[device.type], device)
     # On CUDA first passes capture graphs and compile: they are told apart. On a CPU there is nothing of the kind.
     series = {} if cuda else {OURS: first[OURS], BEST: found}
@@ -107,7 +122,11 @@ def one_workload(model: Model, plain: tuple[Any, Any], work: Workload, repeats: 
     reasons = _others(peers, rows, series, starts, device) if work.name in ALL_PEERS else {}
     if cuda and work.name in ALL_PEERS:
         reasons |= _vllm(spec, items, work, device, series)
-    return _result(model, work, series, reasons, starts) | {"rows of generate's best batch": rows, "sizes tried": sizes}
+    return _result(model, work, series, reasons, starts) | {
+        "rows of generate's best batch": rows,
+        "sizes tried": sizes,
+        "warnings": sorted({str(one.message) for one in heard}),
+    }
 
 
 def _others(
@@ -215,9 +234,12 @@ def alone(spec: str, device: str, work: Workload, threads: int) -> dict[str, Any
     told = ["--memory", json.dumps(asdict(work)), "--spec", spec, "--device", device, "--threads", str(threads)]
     if device == "cuda":
         torch.cuda.empty_cache()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.generation", *told], capture_output=True, text=True, timeout=600
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.generation", *told], capture_output=True, text=True, timeout=600
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": ["it took more than 600 s"]}
     if done.returncode:
         return {"failed": done.stderr.strip().splitlines()[-1:]}
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
@@ -246,8 +268,10 @@ def run(spec: str, asked: argparse.Namespace) -> dict[str, Any]:
     plain = as_published(model, endless=True)
     record: dict[str, Any] = {
         "hardware": describe(model.weights.device), "model": "Phi-2's shape, random" if device == "cuda" else spec,
-        "dtype": model.weights.dtype, "formula": FORMULA, "repeats": asked.repeats, "results": [],
+        "dtype": model.weights.dtype, "formula": FORMULA, "repeats": asked.repeats, "failed": {},
     }  # fmt: skip
+    chosen = [work for work in WORKLOADS[device] if not asked.only or work.name in asked.only.split(";")]
+    record["results"] = _kept(record, [work.name for work in chosen]) if asked.write else []
     rates = ceilings(plain[0], model.weights.device, model.module.dtype)
     record["ceilings"] = asdict(rates)
     record["paths"] = {key: model.describe().get(key) for key in ("generation", "scoring")}
@@ -256,16 +280,31 @@ def run(spec: str, asked: argparse.Namespace) -> dict[str, Any]:
     small = Workload("small", 2, 8, 20, 2, 2)
     generators.ours(model, small.items(model.tokenizer), small)
     Transformers(*plain, small.items(model.tokenizer), small).generate(4)()
-    for work in WORKLOADS[device]:
-        if asked.only and work.name not in asked.only.split(";"):
-            continue
-        result = with_bound(one_workload(model, plain, work, asked.repeats, spec), model, rates)
-        if work.name in ALL_PEERS:
-            result["memory"] = alone(spec, device, work, asked.threads)
-        record["results"].append(result)
+    for work in chosen:
+        try:
+            result = with_bound(one_workload(model, plain, work, asked.repeats, spec), model, rates)
+        except Exception as error:  # one workload that fails costs no other
+            record["failed"][work.name] = f"{type(error).__name__}: {error}"[:300]
+            say(f"  {work.name} failed: {record['failed'][work.name]}")
+        else:
+            if work.name in ALL_PEERS:
+                result["memory"] = alone(spec, device, work, asked.threads)
+            record["results"].append(result)
+        _free(model.weights.device)
         if asked.write:
             write(f"generation-{device}", record)
     return record
+
+
+def _kept(record: Mapping[str, Any], again: Sequence[str]) -> list[dict[str, Any]]:
+    """Results of other workloads from an earlier call with the same code and packages on the same device."""
+    device = "cuda" if record["model"] == "Phi-2's shape, random" else "cpu"
+    try:
+        before = json.loads((RESULTS / f"generation-{device}.json").read_text(encoding="utf-8"))
+        same = same_code(before["hardware"], record["hardware"])
+        return [one for one in before["results"] if same and one["workload"]["name"] not in again]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def main() -> None:
@@ -293,6 +332,8 @@ def main() -> None:
         say(f"{result['workload']['name']}: left out {result['left out']}")
     if asked.write:
         refresh(f"generation-{asked.device}", record["hardware"], rows)
+    if record["failed"]:
+        sys.exit(f"failed: {record['failed']}")
     say(f"took {time.perf_counter() - start:.0f} s")
 
 

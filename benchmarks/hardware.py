@@ -12,7 +12,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -116,6 +116,15 @@ def describe(device: torch.device) -> dict[str, Any]:
         "packages": package_versions() | {name: _version(name) for name in _PEERS},
         "code": git_state(),
     }
+
+
+def same_code(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two of :func:`describe` tell of the same device, packages and commit.
+
+    Results that are written between two calls make a checkout differ from its commit: that is not asked.
+    """
+    commits = [found["code"].get("commit") for found in (one, other)]
+    return commits[0] == commits[1] and all(one[key] == other[key] for key in ("device", "packages"))
 
 
 def _processor() -> str:

@@ -3,7 +3,7 @@
 A random BERT in Detoxify's checkpoint format is read by both: called as the package's README does (one list of all
 texts), called in a loop of 64 texts, and through ``score_all``. The texts are random words; their lengths are
 log-normal with a median of 24 words, as answers of a small model are: many short ones, few long ones. Run:
-``python -m benchmarks.scoring``; writes JSON under ``benchmarks/results`` and prints a table.
+``python -m benchmarks.scoring``; writes JSON under ``benchmarks/results`` and the table of ``docs/scorers.md``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from detoxify import Detoxify
 from audit.provenance import machine, package_versions
 from audit.scorers import score_all
 from audit.scorers.detoxify import DetoxifyScorer, make
+from benchmarks.measuring import table
+from benchmarks.page import put
 
 RESULT = Path(__file__).parent / "results" / "scoring.json"
 CLASSES = ["toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"]
@@ -152,10 +154,8 @@ def main() -> None:
     }  # fmt: skip
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    heads = list(rows[0])
-    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
-    for row in rows:
-        print("| " + " | ".join(str(row[head]) for head in heads) + " |")
+    print(table(rows))
+    put("scorers.md", "scoring", table(rows))
     print(f"largest difference of a value: {worst:.1e}; load before the first call: {load:.1f}")
 
 

@@ -171,8 +171,9 @@ def check_decoding(decoding: Decoding) -> None:
     for name, (value, least) in whole.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise Fault(f"expected a whole number >= {least}, got {value!r}", field=f"decoding.{name}")
-    if not _is_number(decoding.temperature) or decoding.temperature < 0:
-        raise Fault(f"expected a number >= 0, got {decoding.temperature!r}", field="decoding.temperature")
+    # Logits divided by less would leave float32's range, and every draw with them.
+    if not _is_number(decoding.temperature) or not (decoding.temperature == 0 or decoding.temperature >= 1e-3):
+        raise Fault(f"expected 0 or a number >= 0.001, got {decoding.temperature!r}", field="decoding.temperature")
     if not _is_number(decoding.top_p) or not 0 < decoding.top_p <= 1:
         raise Fault(f"expected a number in (0, 1], got {decoding.top_p!r}", field="decoding.top_p")
     for stop in decoding.stop:

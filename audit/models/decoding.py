@@ -233,10 +233,12 @@ def _shared(
             f"{type(module).__name__} was said to be fit for shared prompts, but its head stands not apart"
         )
     room = max(decoding.max_new_tokens - 1, 1)
-    work = SharedRows(module, head, prompts, counts, room=room, pad=vocabulary.pad, device=keys.device)
+    # Steps over fixed buffers have the rows' own tokens there.
+    own = room if graphs is None else 0
+    work = SharedRows(module, head, prompts, counts, room=own, pad=vocabulary.pad, device=keys.device)
     if graphs is None:
         return EagerSteps(work, keys, vocabulary, decoding)
-    return GraphSteps(work, keys, vocabulary, decoding, graphs)
+    return GraphSteps(work, keys, vocabulary, decoding, graphs, room=room)
 
 
 class _Ends:

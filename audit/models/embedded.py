@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.errors import MissingResourceError, ModelError
+from audit.models.completeness import complete
 from audit.models.quiet import quiet
 from audit.provenance import cache_dir, sha256_file
 
@@ -55,7 +56,7 @@ def converted(gguf: Path, digest: str) -> Path:
         digest: its sha256; the folder is named after it.
 
     Raises:
-        ModelError: the file is not a GGUF file that transformers reads, or is cut short.
+        ModelError: the file is not a GGUF file that transformers reads, is cut short, or lacks weights of the model.
     """
     folder = cache_dir() / "gguf" / digest
     if (folder / "complete").is_file():
@@ -91,12 +92,15 @@ def _convert(gguf: Path, folder: Path) -> None:
         with quiet(), warnings.catch_warnings():
             # transformers' GGUF reader wraps read-only memory maps; it copies before it writes.
             warnings.filterwarnings("ignore", message=".*not writable.*")
-            module: Any = AutoModelForCausalLM.from_pretrained(
-                str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32, local_files_only=True
-            )
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32, local_files_only=True,
+                output_loading_info=True,
+            )  # fmt: skip
             tokenizer: Any = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name, local_files_only=True)
     except Exception as error:  # a damaged file fails anywhere in the reader, with any exception
         raise ModelError(f"{gguf}: not a readable GGUF file (cut short or damaged?): {_first_line(error)}") from error
+    module, report = loaded
+    complete(report, str(gguf))
     tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     if module.config.tie_word_embeddings:
         tensors.pop("lm_head.weight", None)

@@ -11,15 +11,18 @@ On a CPU the same steps run over the same buffers without a graph: that is how t
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from audit.models.decoding import BadRows, EagerSteps, Vocabulary, bad_rows
+from audit.models.decoding import BadRows, Vocabulary, bad_rows
+from audit.models.hostless import Hostless
 from audit.models.memory import out_of_memory
 from audit.models.prefix import Batch, Grid, SharedRows, Tail, feed, regrid
 from audit.models.sampling import draw, draw_fixed
@@ -34,6 +37,18 @@ _KEPT = 3
 HELD = 2
 """All graphs that are kept hold together at most so many times what the largest of them holds: room for a batch and the
 halves that it shrinks to."""
+# Streams that graphs are recorded on, in turn. What is recorded on one stream shares a workspace of cuBLAS (32 MiB on
+# an H100), which newer versions of torch free with the first of these graphs that is given up (pytorch #193402): no two
+# graphs that are kept may have one stream. As every stream keeps its workspace in other versions, they are few.
+_STREAMS = 2 * (_KEPT + 1)
+_RECORDED = itertools.count()
+Kernel = Callable[[Tensor, Decoding, Tensor, Tensor, int], Tensor]
+"""From logits, decoding, noise keys, step and the vocabulary's size to tokens; see :func:`audit.models.fused.draw`."""
+
+
+@cache
+def _stream(device: torch.device, number: int) -> Any:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +89,14 @@ class Graphs:
 
     Attributes:
         failure: why graphs are recorded no longer, "" as long as they are.
+        kernel: draws tokens in one go (:func:`audit.models.fused.draw`); None where torch's operations do.
     """
 
     def __init__(self, *, capture: bool) -> None:
         self.capture = capture
         self.failure = ""
+        self.kernel: Kernel | None = None
+        self._tried = False
         self._steps: dict[Shape, FixedStep] = {}
 
     def __len__(self) -> int:
@@ -91,6 +109,35 @@ class Graphs:
                 self._steps.pop(next(iter(self._steps)))
             self._steps[shape] = make(shape)
         return self._steps[shape]
+
+    def try_kernel(self, logits: Tensor, decoding: Decoding, keys: Tensor, size: int) -> None:
+        """Use the kernel that draws tokens if, on the first batch's first logits, it draws what torch's operations do.
+
+        Args:
+            logits: [rows, vocabulary], -inf from ``size`` on.
+            decoding: how tokens are drawn.
+            keys: int32 [rows, 2].
+            size: of the tokenizer's vocabulary.
+        """
+        if self._tried or logits.device.type != "cuda" or decoding.temperature == 0 or decoding.top_k:
+            return
+        try:
+            from audit.models import fused
+
+            why = fused.trial(logits, decoding, keys, size)
+        except Exception as error:  # compiling and starting a kernel fails in many ways, none of which matters here
+            if out_of_memory(error):
+                raise
+            why = f"the kernel that draws tokens cannot be used: {_line(error)}"
+        self._tried = True
+        if why:
+            warnings.warn(f"{why}; torch's operations draw them, slower", stacklevel=2)
+        else:
+            self.kernel = fused.draw
+
+    def clear(self) -> None:
+        """Give up what is kept, and its memory."""
+        self._steps.clear()
 
     def _full(self, shape: Shape) -> bool:
         """Whether one more shape is one graph too many, or too much memory."""
@@ -114,10 +161,14 @@ class FixedStep:
         size: token ids from here on are never drawn.
         decoding: how tokens are drawn.
         capture: record the step as a CUDA graph.
+        kernel: draws tokens in one go; None for torch's operations.
     """
 
-    def __init__(self, work: SharedRows, shape: Shape, size: int, decoding: Decoding, *, capture: bool) -> None:
-        self.shape, self._size, self._decoding = shape, size, decoding
+    def __init__(
+        self, work: SharedRows, shape: Shape, size: int, decoding: Decoding, *, capture: bool,
+        kernel: Kernel | None = None,
+    ) -> None:  # fmt: skip
+        self.shape, self._size, self._decoding, self._kernel = shape, size, decoding, kernel
         # Not the batch itself: it would be kept as long as the graph.
         self._module, self._head = work.module, work.head
         batch, device = work.batch, work.batch.grid.lengths.device
@@ -146,27 +197,51 @@ class FixedStep:
         self._tried = False
 
     def _captured(self) -> Any:
-        # torch wants a few runs on another stream first, so that libraries set themselves up outside the graph.
-        stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(2):
+        device = self.tokens.device
+        # Recording on another device's stream would record nothing.
+        with torch.cuda.device(device):
+            stream, current = _stream(device, next(_RECORDED) % _STREAMS), torch.cuda.current_stream()
+            self._try_out(stream)
+            graph = torch.cuda.CUDAGraph()
+            # Where recording fails, torch goes without putting the stream back that was there before.
+            with (
+                torch.cuda.stream(current),
+                torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+            ):
+                self._step()
+        return graph
+
+    def _try_out(self, stream: Any) -> None:
+        """Two steps on the stream of the recording, so that libraries set themselves up outside the graph.
+
+        Raises:
+            HostlessError: the step asks something of the host.
+        """
+        current = torch.cuda.current_stream()
+        stream.wait_stream(current)
+        try:
+            with torch.cuda.stream(stream):
                 self.batch.grid.step.zero_()
                 self._step()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        self.batch.grid.step.zero_()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._step()
-        return graph
+                self.batch.grid.step.zero_()
+                with Hostless(self.tokens.device):
+                    self._step()
+                self.batch.grid.step.zero_()
+        finally:
+            # The buffers may be given to others as soon as this step is given up.
+            current.wait_stream(stream)
 
     def _step(self) -> None:
         """Feed ``tokens`` and draw the next ones; asks nothing of the host."""
         logits = self._fed()
-        self.alright &= torch.isfinite(logits.float().sum())
-        logits[:, self._size :] = float("-inf")
+        self.alright &= torch.isfinite(logits.sum(dtype=torch.float32))
         # The first token was drawn from the prompt, so one more was drawn than the tails hold.
-        self._went(draw_fixed(logits, self._decoding, self.keys, self.batch.grid.step + 1))
+        step = self.batch.grid.step + 1
+        if self._kernel is not None:
+            self._went(self._kernel(logits, self._decoding, self.keys, step, self._size))
+            return
+        logits[:, self._size :] = float("-inf")
+        self._went(draw_fixed(logits, self._decoding, self.keys, step))
 
     def _fed(self) -> Tensor:
         self.batch.grid.biases = {}
@@ -257,39 +332,52 @@ class GraphSteps:
     """Draws the rows of a shared-prompt batch in blocks; see :class:`audit.models.decoding.EagerSteps`.
 
     Args:
-        work: the batch.
+        work: the batch; what it holds of its prompts is given up once it stands in the buffers.
         keys: int32 [rows, 2], noise keys.
         vocabulary: of the model's tokenizer.
         decoding: how tokens are drawn.
         graphs: where graphs are kept between batches.
+        room: most tokens of a row but its first.
     """
 
     size = BLOCK
 
     def __init__(
-        self, work: SharedRows, keys: Tensor, vocabulary: Vocabulary, decoding: Decoding, graphs: Graphs,
+        self, work: SharedRows, keys: Tensor, vocabulary: Vocabulary, decoding: Decoding, graphs: Graphs, *,
+        room: int,
     ) -> None:  # fmt: skip
         self._work, self._keys, self._vocabulary, self._decoding = work, keys, vocabulary, decoding
-        self._graphs = graphs
+        self._graphs, self._room = graphs, room
         self._held = 0
 
     def draw(self, count: int) -> Tensor:
         """See :class:`audit.models.decoding.Steps`."""
         if self._held:
             return self._block(count)
-        # The first token comes from the prompt.
-        first = EagerSteps(self._work, self._keys, self._vocabulary, self._decoding).draw(1)
+        first = self._first()
         batch = self._work.batch
         lengths, width = batch.grid.lengths, batch.grid.width
         self._slots = batch.grid.all
-        self._enter(Shape.of(len(lengths), width, batch.prompts[0][0].shape[2], self._work.room))
+        self._enter(Shape.of(len(lengths), width, batch.prompts[0][0].shape[2], self._room))
         self._fixed.load(batch.prompts, [], lengths, self._keys, first[0], self._slots, 0)
+        # Only their shapes are needed from here on.
+        batch.prompts = [(keys[:0].clone(), values[:0].clone()) for keys, values in batch.prompts]
         if count == 1:
             return first
         try:
             return torch.cat([first, self._block(count - 1)])
         except BadRows as bad:
             raise BadRows(bad.rows, torch.cat([first, bad.drawn])) from None
+
+    def _first(self) -> Tensor:
+        """The rows' first tokens, int64 [1, rows]: they come from the prompts."""
+        logits, size = self._work.begin(), self._vocabulary.size
+        if bad := bad_rows(logits):
+            raise BadRows(bad, logits.new_zeros((0, len(logits))))
+        logits[:, size:] = float("-inf")
+        found = draw(logits, self._decoding, self._keys, 0)
+        self._graphs.try_kernel(logits, self._decoding, self._keys, size)
+        return found[None]
 
     def _enter(self, shape: Shape) -> None:
         self._fixed = self._graphs.get(shape, self._made)
@@ -298,12 +386,14 @@ class GraphSteps:
         size, graphs = self._vocabulary.size, self._graphs
         if graphs.capture:
             try:
-                return FixedStep(self._work, shape, size, self._decoding, capture=True)
+                return FixedStep(self._work, shape, size, self._decoding, capture=True, kernel=graphs.kernel)
             except RuntimeError as error:
-                if out_of_memory(error):
-                    raise
-                graphs.give_up(f"the decoding step cannot be recorded as a CUDA graph: {str(error).splitlines()[0]}")
-        return FixedStep(self._work, shape, size, self._decoding, capture=False)
+                # What ends a recording raises once more; what went wrong in it was raised before.
+                first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+                if out_of_memory(first):
+                    raise first from None
+                graphs.give_up(f"the decoding step cannot be recorded as a CUDA graph: {_line(first)}")
+        return FixedStep(self._work, shape, size, self._decoding, capture=False, kernel=graphs.kernel)
 
     def _block(self, count: int) -> Tensor:
         if not self._fixed.sound(self._held):
@@ -331,6 +421,10 @@ class GraphSteps:
         self._slots = moved // width * fewer[1] + moved % width
         self._enter(Shape(*fewer, old.length, old.room))
         self._fixed.load(kept, tails, lengths, keys, tokens, self._slots, self._held)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _rounded(length: int) -> int:

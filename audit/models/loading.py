@@ -11,6 +11,7 @@ from typing import Any
 from audit import provenance
 from audit.errors import MissingResourceError, ModelError, UnknownNameError, UsageError
 from audit.models import embedded
+from audit.models.completeness import complete
 from audit.models.quiet import quiet
 from audit.provenance import sha256_file, sha256_files
 
@@ -179,11 +180,11 @@ def pick_dtype(dtype: str, device: str) -> str:
     return "bfloat16" if device.startswith("cuda") else "float32"
 
 
-def load_weights(source: Source, *, dtype: str, device: str) -> tuple[Any, Any]:
-    """Module (eval mode) and tokenizer of a resolved source.
+def load_weights(source: Source, *, dtype: str, device: str) -> tuple[Any, Any, tuple[str, ...]]:
+    """Module (eval mode) and tokenizer of a resolved source, and what the report must say of its files.
 
     Raises:
-        ModelError: the files cannot be read, need remote code, or hold NaN or infinity.
+        ModelError: the files cannot be read, need remote code, lack weights of the model, or hold NaN or infinity.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -192,17 +193,16 @@ def load_weights(source: Source, *, dtype: str, device: str) -> tuple[Any, Any]:
 
     try:
         with quiet():
-            module: Any = AutoModelForCausalLM.from_pretrained(
-                source.path,
-                dtype=getattr(torch, dtype),
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-            )
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                source.path, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True,
+                trust_remote_code=False, output_loading_info=True,
+            )  # fmt: skip
             tokenizer: Any = AutoTokenizer.from_pretrained(source.path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers raises whatever its readers raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"{source.name}: cannot be loaded: {lines[0][:300]}") from error
+    module, report = loaded
+    notes = complete(report, source.name)
     # bitsandbytes says at every product of an 8-bit layer that its inputs become float16: thousands of lines a run.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     module = module.to(device).eval()
@@ -218,4 +218,4 @@ def load_weights(source: Source, *, dtype: str, device: str) -> tuple[Any, Any]:
             )
     if dtype == "float16":
         use_float32_attention(module)
-    return module, tokenizer
+    return module, tokenizer, notes

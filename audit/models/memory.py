@@ -29,9 +29,9 @@ _SHARE = {"cpu": 0.4, "cuda": 0.7}
 # rows and 5.8 at 176; without a filter 2.
 _DRAW_COPIES = 6
 # How errors without a class of their own say it. The last two are oneDNN's words where it cannot have its buffers; what
-# it cannot do at all it says of "a primitive descriptor".
+# it cannot do at all it says of "a primitive descriptor". The one before is cuBLAS's and cuDNN's.
 _RAN_OUT = (
-    "can't allocate memory", "cannot allocate memory", "out of memory", "std::bad_alloc",
+    "can't allocate memory", "cannot allocate memory", "out of memory", "std::bad_alloc", "_status_alloc_failed",
     "could not create a memory", "could not create a primitive\n",
 )  # fmt: skip
 # glibc's malloc.h.
@@ -226,7 +226,9 @@ def release(device: torch.device) -> None:
     """Give back what only Python's cycles, torch's cache and the C library's heap hold."""
     gc.collect()
     if device.type == "cuda":
-        torch.cuda.empty_cache()
+        # After a graph that could not be recorded torch 2.11 believes it is still being recorded, and refuses this.
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):
         # glibc keeps freed blocks in its heap, and larger and larger ones over time. oneDNN, which maps its buffers,

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from audit.errors import AdapterError, ContextLengthError
+from audit.errors import AdapterError, ContextLengthError, ModelError
 from audit.models import memory
 from audit.models.adapters import adapter_files
 from audit.models.ahead import ahead
@@ -86,7 +86,7 @@ class Model:
                 return int(getattr(config, key))
         return int(self.tokenizer.model_max_length)
 
-    @property
+    @cached_property
     def vocabulary(self) -> Vocabulary:
         """What decoding needs of the tokenizer."""
         ends: set[int] = set()
@@ -94,8 +94,10 @@ class Model:
             value = getattr(holder, "eos_token_id", None)
             ends.update([value] if isinstance(value, int) else value or [])
         rows = self.module.get_output_embeddings().weight.shape[0]
-        pad = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else 0
-        return Vocabulary(self.tokenizer, min(len(self.tokenizer), rows), frozenset(ends), int(pad))
+        # Some tokenizers leave ids out: the largest may be more than their number.
+        size = min(max(self.tokenizer.get_vocab().values()) + 1, rows)
+        pad = self.tokenizer.eos_token_id
+        return Vocabulary(self.tokenizer, size, frozenset(ends), int(pad) if pad is not None and pad < rows else 0)
 
     def describe(self) -> dict[str, Any]:
         """What ``run.json`` says about the model."""
@@ -106,7 +108,7 @@ class Model:
             "files": source.files,
             "fingerprint": self.fingerprint,
             "architecture": type(self.module).__name__,
-            "parameters": sum(p.numel() for n, p in self.module.named_parameters() if "lora_" not in n),
+            "parameters": self.weights.parameters,
             "adapter": str(self.adapter) if self.adapter else None,
             "adapter_files": adapter_files(self.adapter) if self.adapter else {},
             "tokenizer": type(self.tokenizer).__name__,
@@ -120,7 +122,7 @@ class Model:
             "generation": _path("shared prompts", fit.sharing, fit),
             "scoring": _path("token trees", fit.trees, fit),
             "linear_layers": "weights rearranged for oneDNN" if self.weights.packed else "as torch computes them",
-            "notes": [*source.notes, *quantised(self.module)],
+            "notes": [*source.notes, *self.weights.notes, *quantised(self.module)],
         }
 
     # -- planning --
@@ -132,10 +134,11 @@ class Model:
 
         Raises:
             ContextLengthError: a prompt and its answer do not fit the model's context; the item is named.
+            ModelError: the tokenizer makes nothing of a prompt, or a token that the model has no embedding of.
         """
         works = []
         for item, ids in zip(items, self.tokens.prompts([item.text for item in items]), strict=True):
-            self._check_length(item, len(ids) + decoding.max_new_tokens)
+            self._check(item, ids, decoding.max_new_tokens)
             works.append(Work(item.id, len(ids), samples))
         return self._planner.generation(works, decoding, self._budget(), max_rows)
 
@@ -146,12 +149,14 @@ class Model:
 
         Raises:
             ContextLengthError: context and choice do not fit the model's context; the item is named.
+            ModelError: as for :meth:`plan_generation`.
         """
         works = []
         encoded = iter(self.tokens.choices(_pairs(items), begin))
         for item in items:
             rows = [next(encoded)[0] for _ in item.choices]
-            self._check_length(item, max(map(len, rows)))
+            for ids in rows:
+                self._check(item, ids)
             works.append(Rows(item.id, rows))
         return self._planner.scoring(works, self._budget(), max_rows)
 
@@ -179,6 +184,11 @@ class Model:
         else:
             takes = (self._generation_bytes(self._prompts(items, batch), decoding, batch) for batch in batches)
         return memory.peak_with(self.weights.device, max(takes, default=0))
+
+    @cached_property
+    def _embedded(self) -> int:
+        """Token ids that the model has an embedding of: those below."""
+        return int(self.module.get_input_embeddings().weight.shape[0])
 
     @cached_property
     def _planner(self) -> Planner:
@@ -213,7 +223,16 @@ class Model:
         found = [self.encode_choice(item.text, choice, begin) for choice in item.choices]
         return len(found[0][0]) - found[0][1] + sum(count for _, count in found)
 
-    def _check_length(self, item: Item, length: int) -> None:
+    def _check(self, item: Item, ids: Ids, new: int = 0) -> None:
+        """See that a row of an item, and so many new tokens, can be put to the model."""
+        if not len(ids):
+            raise ModelError(f"item {item.id}: the tokenizer of {self.name} makes no token of it; leave the item out")
+        if max(ids) >= self._embedded:
+            raise ModelError(
+                f"item {item.id} has token {max(ids)}, {self.name} embeds tokens below {self._embedded}: tokenizer and "
+                "weights do not belong together"
+            )
+        length = len(ids) + new
         if length > self.context_length:
             raise ContextLengthError(
                 f"item {item.id} needs {length} tokens, {self.name} has a context of {self.context_length}; "
@@ -271,7 +290,7 @@ class Model:
                 lambda entry, why: Generated(entry.item, entry.first, None, 0, f"out of memory: {why}"),
                 takes=partial(self._generation_bytes, prompts, decoding),
                 ceiling=self.weights.ceiling,
-                failed=partial(self._out_of_memory, say),
+                failed=partial(self._out_of_memory, say, graphs),
                 halved=halved,
             )
 
@@ -341,7 +360,7 @@ class Model:
                 lambda entry, why: Likelihood(entry.item, entry.first, None, 0, reason=f"out of memory: {why}"),
                 takes=partial(self._scoring_bytes, choices),
                 ceiling=self.weights.ceiling,
-                failed=partial(self._out_of_memory, say),
+                failed=partial(self._out_of_memory, say, None),
                 halved=halved,
             )
 
@@ -372,8 +391,12 @@ class Model:
             for (item, choice), logprobs in zip(_keys(batch), found, strict=True)
         ]
 
-    def _out_of_memory(self, say: Callable[[str], None], batch: Sequence[Entry], why: str) -> None:
+    def _out_of_memory(
+        self, say: Callable[[str], None], graphs: Graphs | None, batch: Sequence[Entry], why: str
+    ) -> None:
         """Free what can be freed, remember what was too much for later plans, and tell of it."""
+        if graphs is not None:
+            graphs.clear()  # the buffers of larger batches would leave no room for the halves
         memory.release(self.weights.device)
         rows = sum(entry.count for entry in batch)
         if rows == 1:

@@ -86,7 +86,8 @@ class Planner:
         fixed = 0
         if shared and self.graphs:
             shape = Shape.of(len(lengths), max(counts), max(lengths), max(new - 1, 1))
-            fixed = HELD * shape.nbytes(self.footprint.key_values)
+            # What the rows draw stands in the buffers, and nowhere else.
+            fixed, new = HELD * shape.nbytes(self.footprint.key_values), 0
         return self.footprint.generation(len(lengths), max(lengths), rows, new, shared=shared, fixed=fixed)
 
     def scoring_bytes(self, rows: Sequence[Sequence[int]]) -> int:

@@ -1,8 +1,8 @@
 """float16, only on request, and then with attention computed in float32.
 
 Phi-2's query-key products overflow float16, whose largest number is 65,504: logits become NaN on some kernels
-(transformers PR
-#28163 and #28673, pytorch #160841).
+(transformers PR #28163 and
+#28673, pytorch #160841).
 """
 
 from __future__ import annotations

@@ -253,10 +253,10 @@ class SharedRows:
 
     def begin(self) -> Tensor:
         """Read the prompts; returns the logits of each row's first token, [rows, vocabulary]."""
+        longest = max(map(len, self._prompts))
         lengths = torch.tensor([len(ids) for ids in self._prompts], device=self._device)
-        ids = torch.full((len(self._prompts), int(lengths.max())), self._pad, device=self._device)
-        for row, prompt in enumerate(self._prompts):
-            ids[row, : len(prompt)] = torch.tensor(prompt, device=self._device)
+        # One copy to the device, not one a prompt: the host waits for each.
+        ids = torch.tensor([[*ids, *[self._pad] * (longest - len(ids))] for ids in self._prompts], device=self._device)
         # Padded on the right: causal attention keeps padding out of sight. The mask of ones only silences a warning.
         # A cache made without the configuration keeps all keys of sliding-window layers, too.
         output = self.head.hidden(

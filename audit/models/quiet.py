@@ -19,8 +19,12 @@ def quiet() -> Iterator[None]:
     hints.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         with warnings.catch_warnings():
+            # peft imports bitsandbytes where it is installed, which then says that it found no faster kernels.
+            logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
             # peft 0.21 asks transformers 5.23 for an attribute by its old name.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            # What is missing is an error of ours: audit.models.adapters.check_applied.
+            warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)
             yield
     finally:
         transformers.logging.set_verbosity(level)

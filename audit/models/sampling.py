@@ -22,7 +22,8 @@ from probes.suite import Decoding
 _NUCLEUS_HEAD = 512
 # Halvings of the range of log-probabilities, about 13, until its parts are as near as float32 tells apart.
 _HALVINGS = 26
-# Noise for a whole vocabulary is made a few rows at a time, so that its passes run in the processor's cache.
+# On a CPU noise for a whole vocabulary is made a few rows at a time, so that its passes run in the processor's cache. A
+# GPU would start two hundred times as many kernels for it.
 _NOISE_CHUNK = 1 << 18
 
 
@@ -201,7 +202,7 @@ def draw(logits: Tensor, decoding: Decoding, keys: Tensor, step: int | Tensor) -
     if decoding.temperature == 0:
         return logits.argmax(dim=-1)
     logprobs, ids = filtered(logits, decoding)
-    size = max(1, _NOISE_CHUNK // logprobs.shape[1])
+    size = max(1, _NOISE_CHUNK // logprobs.shape[1]) if logits.device.type == "cpu" else len(logits)
     best = torch.cat(
         [
             (part + gumbel_noise(key, step, tokens)).argmax(dim=-1, keepdim=True)

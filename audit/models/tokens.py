@@ -81,6 +81,10 @@ class Tokens:
     def _encode_prompts(self, texts: Sequence[str]) -> list[Ids]:
         if self._chat:
             return self._ids([self._turn(text) for text in texts], special=False)
+        return self._open(texts)
+
+    def _open(self, texts: Sequence[str]) -> list[Ids]:
+        """Ids with what the tokenizer puts in front, and without an end token that it puts behind."""
         found = self._ids(texts, special=True)
         # An end token may stand behind because the text ends in it, or because the tokenizer puts it there.
         ended = [at for at, ids in enumerate(found) if len(ids) and ids[-1] == self.tokenizer.eos_token_id]
@@ -91,7 +95,13 @@ class Tokens:
 
     def _turn(self, text: str) -> str:
         said = [{"role": "user", "content": text}]
-        return str(self.tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False))
+        try:
+            return str(self.tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False))
+        except Exception as error:  # a template is a program of the model's makers
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise UsageError(
+                f"--prompt-format chat: the chat template of {self._name} fails: {lines[0][:200]}; use raw"
+            ) from error
 
     def _encode_choices(self, keys: Sequence[tuple[str, str, Begin]]) -> list[tuple[Ids, int]]:
         # By how they begin: with a token of our own, with nothing, or with a context.
@@ -116,7 +126,7 @@ class Tokens:
 
     def _bare(self, texts: Sequence[str]) -> list[tuple[Ids, int]]:
         # The special tokens that stand in front are what all of them begin with.
-        head, *found = self._ids(["", *texts], special=True) if texts else [()]
+        head, *found = self._open(["", *texts]) if texts else [()]
         return [_behind(head, ids) for ids in found]
 
     def _following(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Ids, int]]:
@@ -186,4 +196,4 @@ def _behind(head: Ids, whole: Ids) -> tuple[Ids, int]:
     shared = 0
     while shared < min(len(head), len(whole)) and head[shared] == whole[shared]:
         shared += 1
-    return whole, len(whole) - max(shared, 1)
+    return whole, max(len(whole) - max(shared, 1), 0)

@@ -100,11 +100,12 @@ class Blocks:
             keys[block, widest - len(path) : widest] = path
             own = torch.arange(start, min(start + size, nodes))
             keys[block, widest : widest + len(own)] = own
-        queries = torch.arange(self.count * size).clamp(max=nodes - 1).view(self.count, size, 1)
+        # Compared where the model is: what comes of it, a number for every query and key, is large.
+        keys, stops, self._depths = (part.to(device) for part in (keys, stops, depths))
+        queries = torch.arange(self.count * size, device=device).clamp(max=nodes - 1).view(self.count, size, 1)
         taken = keys.clamp(min=0)
-        self._seen = ((keys >= 0)[:, None] & (keys[:, None] <= queries) & (stops[taken][:, None] > queries)).to(device)
-        self._distance = (depths[queries] - depths[taken][:, None]).to(device)
-        self.keys = taken.flatten().to(device)
+        self._seen = (keys >= 0)[:, None] & (keys[:, None] <= queries) & (stops[taken][:, None] > queries)
+        self._queries, self.keys = queries, taken.flatten()
         self._biases: dict[tuple[int | None, int, torch.dtype], Tensor] = {}
 
     def bias(self, window: int | None, heads: int, dtype: torch.dtype) -> Tensor:
@@ -121,7 +122,10 @@ class Blocks:
             [count, 1, heads * size, columns].
         """
         if (window, heads, dtype) not in self._biases:
-            seen = self._seen if window is None else self._seen & (self._distance < window)
+            seen = self._seen
+            if window is not None:
+                back = self._depths[self._queries] - self._depths[self.keys.view(self.count, 1, -1)]
+                seen = seen & (back < window)
             bias = torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
             self._biases[window, heads, dtype] = repeat(bias, "s n m -> s 1 (r n) m", r=heads)
         return self._biases[window, heads, dtype]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from audit.errors import AdapterError
-from audit.models.adapters import check_adapter
+from audit.models.adapters import check_adapter, check_applied
 from audit.models.fits import Fit, fits
 from audit.models.halving import Ceiling
 from audit.models.loading import Source, fingerprint, load_weights
@@ -38,7 +38,9 @@ class Weights:
         self.source = source
         self.dtype = dtype
         self.device = torch.device(device)
-        self.module, self.tokenizer = load_weights(source, dtype=dtype, device=device)
+        self.module, self.tokenizer, self.notes = load_weights(source, dtype=dtype, device=device)
+        # Counted before adapters add theirs.
+        self.parameters = sum(parameter.numel() for parameter in self.module.parameters())
         self.fingerprint = fingerprint(source)
         self.ceiling = Ceiling()
         self._peft: Any = None
@@ -63,7 +65,8 @@ class Weights:
         """Check an adapter, inject it, and return the name it is switched by.
 
         Raises:
-            AdapterError: see :func:`audit.models.adapters.check_adapter`.
+            AdapterError: see :func:`audit.models.adapters.check_adapter` and
+                :func:`audit.models.adapters.check_applied`.
         """
         from peft import PeftModel
 
@@ -71,7 +74,8 @@ class Weights:
         if key in self._adapters:
             return self._adapters[key]
         check_adapter(folder, self.plain_module(), self.fingerprint, self.source.name)
-        name = f"adapter{len(self._adapters)}"
+        # Counted by what peft holds: an adapter that was refused below is among them.
+        name = f"adapter{len(self._peft.peft_config) if self._peft is not None else 0}"
         try:
             with quiet():
                 if self._peft is None:
@@ -83,6 +87,7 @@ class Weights:
                 f"{folder}: cannot be put on {self.source.name}: {str(error).splitlines()[0][:200]}"
             ) from error
         self._peft.eval()
+        check_applied(folder, self._peft, name)
         self._adapters[key] = name
         return name
 

@@ -9,15 +9,13 @@ of float32's, and float32 elsewhere; :attr:`Classifier.precision` says which, an
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import logging
 import math
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +26,8 @@ import transformers
 from numpy.typing import NDArray
 
 from audit.errors import MissingResourceError, ModelError, UsageError
+from audit.models.memory import out_of_memory
+from audit.models.quiet import quiet
 from audit.provenance import sha256_files
 from audit.scorers.base import ScoreResult
 
@@ -155,8 +155,6 @@ class Classifier:
         try:
             return self._run(columns)
         except (RuntimeError, MemoryError) as error:
-            from audit.models.memory import out_of_memory
-
             if not out_of_memory(error):
                 raise
         rows = columns["input_ids"]
@@ -273,7 +271,7 @@ def from_state(names: tuple[str, str], labels: int, state: dict[str, Any], folde
     # Buffers that older versions of transformers saved and newer ones compute.
     state = {name: tensor for name, tensor in state.items() if not name.endswith(".position_ids")}
     try:
-        with _quiet():
+        with quiet():
             config = maker.config_class.from_pretrained(folder, num_labels=labels, local_files_only=True)
             module, report = maker.from_pretrained(None, config=config, state_dict=state, output_loading_info=True)
             tokenizer = words.from_pretrained(folder, local_files_only=True)
@@ -292,7 +290,7 @@ def from_folder(folder: Path) -> tuple[Any, Any]:
         ModelError: files cannot be read, weights are missing or left over.
     """
     try:
-        with _quiet():
+        with quiet():
             module, report = transformers.AutoModelForSequenceClassification.from_pretrained(
                 folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, weights_only=True,
                 output_loading_info=True,
@@ -363,22 +361,6 @@ def from_hub(repository: str, revision: str, folder: Path, patterns: Sequence[st
         snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=list(patterns))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
         raise MissingResourceError(f"{repository} at {revision} cannot be fetched: {_first_line(error)}") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Inside, transformers shows neither bars nor hints; what is wrong is raised by this module."""
-    from transformers.utils import logging as hints
-
-    level, bars = hints.get_verbosity(), hints.is_progress_bar_enabled()
-    hints.set_verbosity(logging.ERROR)
-    hints.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        hints.set_verbosity(level)
-        if bars:
-            hints.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _first_line(error: Exception) -> str:

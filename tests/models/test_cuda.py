@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from audit.models import load_model
-from audit.models.graphs import Graphs
+from audit.models.graphs import FixedStep, Graphs
 from audit.models.prefix import attend
-from audit.models.sampling import draw, gumbel_noise, sample_keys
+from audit.models.sampling import draw, draw_fixed, gumbel_noise, sample_keys
 from probes.suite import Decoding
 from tests.models.conftest import phi
 from tests.models.test_decoding import GREEDY, ITEMS, SAMPLED, generate
@@ -67,6 +67,68 @@ def test_recorded_steps_draw_the_cpus_tokens(decoding):
         assert prefixes(there, prompts, counts, decoding, "shared", seed=seed, ends=ends) == expected
         assert prefixes(there, prompts, counts, decoding, "fixed", seed=seed, ends=ends, graphs=graphs) == expected
     assert len(graphs) and graphs.capture, graphs.failure
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("decoding", [Decoding(), Decoding(top_p=0.9, temperature=0.7)], ids=str)
+def test_the_kernel_draws_what_torchs_operations_draw(decoding, half):
+    """On real logits' spread and on nearly flat ones, whose nucleus holds most of the vocabulary."""
+    from audit.models import fused
+
+    keys = sample_keys(0, [("item", k) for k in range(512)])
+    for spread in (0.1, 3.0):
+        logits = torch.randn(512, 51_200, generator=torch.Generator().manual_seed(0)) * spread
+        logits = logits.to("cuda", torch.bfloat16 if half else torch.float32)
+        logits[:, 50_295:] = float("-inf")
+        for at in (0, 7):
+            step = torch.tensor(at, device="cuda")
+            expected = draw_fixed(logits, decoding, keys.cuda(), step)
+            found = fused.draw(logits, decoding, keys.cuda(), step, 50_295)
+            # A token right at the nucleus' edge may fall either way by rounding.
+            assert (found == expected).float().mean() > 0.995
+        assert not fused.trial(logits, decoding, keys.cuda(), 50_295)
+
+
+@pytest.mark.parametrize("decoding", [Decoding(24, top_p=0.9), Decoding(24)], ids=str)
+def test_the_kernel_is_part_of_the_recorded_step(decoding):
+    module, graphs = phi(320).cuda(), Graphs(capture=True)
+    prefixes(module, *drawn(0), decoding, "fixed", graphs=graphs)
+    assert graphs.kernel is not None and graphs.capture, graphs.failure
+
+
+def test_a_step_that_asks_the_host_is_not_recorded(monkeypatch):
+    """And leaves torch's allocator, streams and later recordings as they were."""
+    module, right = phi(320).cuda(), FixedStep._fed
+    before = torch.cuda.current_stream()
+
+    def fed(self):
+        logits = right(self)
+        float(logits.sum())
+        return logits
+
+    expected = prefixes(module, *drawn(0), Decoding(24), "shared")
+    monkeypatch.setattr(FixedStep, "_fed", fed)
+    graphs = Graphs(capture=True)
+    with pytest.warns(UserWarning, match="asks the host"):
+        assert prefixes(module, *drawn(0), Decoding(24), "fixed", graphs=graphs) == expected
+    assert torch.cuda.current_stream() == before
+    torch.cuda.empty_cache()
+    monkeypatch.undo()
+    graphs = Graphs(capture=True)
+    assert prefixes(module, *drawn(0), Decoding(24), "fixed", graphs=graphs) == expected
+    assert graphs.capture, graphs.failure
+
+
+def test_graphs_that_are_given_up_harm_no_other():
+    """More shapes than graphs are kept and than there are streams to record on."""
+    here, there = phi(320), phi(320).cuda()
+    graphs = Graphs(capture=True)
+    for seed in range(12):
+        prompts, counts = drawn(seed)
+        prompts = [ids * (1 + seed % 3) for ids in prompts]
+        expected = prefixes(here, prompts, counts, Decoding(9), seed=seed)
+        assert prefixes(there, prompts, counts, Decoding(9), "fixed", seed=seed, graphs=graphs) == expected
+    assert graphs.capture, graphs.failure
 
 
 def test_attention_in_two_parts_equals_float64():

@@ -1,8 +1,8 @@
 """Weights that bitsandbytes keeps at 4 or 8 bits: they load, are said to be quantised, and every path is right.
 
-bitsandbytes is a wheel of 125 MB that nothing here depends on: where it is not installed these tests are skipped, and
-pytest's summary says so. To run them: ``pip install bitsandbytes``, then pytest on this file. GGUF files, the other
-kind of quantised weights, are dequantised on loading and are tested on the embedded model (test_architectures).
+bitsandbytes comes with the extra ``dev`` (a wheel of 43 MB) and computes on a CPU. Nothing in the package depends on
+it: where it is not installed these tests are skipped, and the summary of pytest says so. GGUF files, the other kind of
+quantised weights, are dequantised on loading and are tested on the embedded model (test_architectures).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.models.test_decoding import generate
 from tests.models.test_scoring import by_hand, score
 from tests.models.zoo import GAIN, build
 
-bitsandbytes = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: 125 MB that nothing needs")
+bitsandbytes = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
 
 WAYS = {"4 bits": {"load_in_4bit": True}, "8 bits": {"load_in_8bit": True}}
 
