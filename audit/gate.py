@@ -18,7 +18,7 @@ from audit.errors import EXIT_FAILED, EXIT_INCOMPLETE, EXIT_INCONCLUSIVE, EXIT_P
 from audit.metrics import registry
 from audit.metrics.harm import Harm, absolute_harm, paired_harm
 from audit.metrics.paired import pair_units
-from audit.metrics.power import needed_units
+from audit.metrics.power import finest_margin, needed_units, units_for_margin
 from audit.metrics.units import Units
 from audit.policy import Rule, default_policy
 from audit.schema import Direction, GateResult, RuleResult, Verdict
@@ -249,6 +249,9 @@ class Reading(Protocol):
     def harms(self, case: Case, alpha_fail: float) -> tuple[Harm, Harm]:
         """Harm as the passing and as the failing test read it; the latter has this one-sided level."""
 
+    def finest(self, case: Case, n: int) -> float:
+        """The finest margin that so many units can show; 0 where the interval itself knows what was not seen."""
+
     def settle(self, case: Case, left: int) -> tuple[int | None, str]:
         """How many units would settle an inconclusive case, if that is known, and in words what would."""
 
@@ -269,6 +272,10 @@ class _Fixed:
         if case.base is None:
             return absolute_harm(case.variant, direction, target, **levels, seed=self.seed)
         return paired_harm(pair_units(case.base, case.variant), direction, target, **levels, seed=self.seed)
+
+    def finest(self, case: Case, n: int) -> float:
+        assert case.variant is not None
+        return 0.0 if case.base is None else finest_margin(case.variant.statistic, n, case.rule.alpha)
 
     def settle(self, case: Case, left: int) -> tuple[int | None, str]:
         assert case.variant is not None
@@ -324,11 +331,30 @@ def _result(case: Case, failed: Harm | None, left: int, reading: Reading) -> Rul
         return _record(case, "inconclusive", harm, None, reason)
     assert harm.high is not None and harm.low is not None and harm.value is not None
     if harm.high < case.margin:
-        return _passed(case, harm, reading)
+        finest = reading.finest(case, harm.n)
+        return _too_fine(case, harm, finest) if _unseen(case, harm, finest) else _passed(case, harm, reading)
     needed, settle = reading.settle(case, left)
     reason = (
         f"Inconclusive: harm lies between {harm.low:.3g} and {harm.high:.3g}, the margin is {case.margin:g}, "
         f"{_basis(harm)}; {settle}."
+    )
+    return _record(case, "inconclusive", harm, needed, reason)
+
+
+def _unseen(case: Case, harm: Harm, finest: float) -> bool:
+    """Whether harm over the margin may well be in none of the units: the margin is too fine for so few."""
+    assert harm.high is not None
+    return case.margin < finest and harm.high + finest >= case.margin
+
+
+def _too_fine(case: Case, harm: Harm, finest: float) -> RuleResult:
+    """A rule whose interval lies under a margin that so few units cannot show."""
+    assert harm.high is not None and case.variant is not None
+    needed = units_for_margin(case.variant.statistic, case.margin, case.rule.alpha)
+    reason = (
+        f"Inconclusive: harm is at most {harm.high:.3g} by what was seen, but {harm.n} units cannot show a margin as "
+        f"fine as {case.margin:g}: changes over the whole range, so rare that they make {finest:.3g}, are in none of "
+        f"so many in {case.rule.alpha:.0%} of samples; {f'{needed:,} units' if needed else 'no number of units'} could."
     )
     return _record(case, "inconclusive", harm, needed, reason)
 
@@ -349,7 +375,9 @@ def _passes(case: Case, reading: Reading) -> bool:
     if case.problem or reading.problem(case):
         return False
     harm = reading.harms(case, case.rule.alpha)[0]
-    return _decides(harm) and harm.high is not None and harm.high < case.margin
+    if not _decides(harm) or harm.high is None:
+        return False
+    return harm.high < case.margin and not _unseen(case, harm, reading.finest(case, harm.n))
 
 
 def _basis(harm: Harm) -> str:

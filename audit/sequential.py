@@ -205,7 +205,7 @@ class Rounds:
             problems = verify(run.path) or list(self._differs(number, run))
             found += [f"{round_name(number)}: {problem}" for problem in problems]
         for suite in self.items:
-            due = [number for number in range(1, max(self.runs) + 1) if len(self.drawn(suite, number))]
+            due = [number for number in range(1, max(self.runs, default=0) + 1) if len(self.drawn(suite, number))]
             if (taken := self.sampled(suite)) != due[: len(taken)]:
                 said = ", ".join(map(str, taken))
                 found.append(f"{suite} was put to the model in the rounds {said}, not from the first on without a gap")
@@ -293,6 +293,10 @@ class Sequential:
             else:
                 self._known[key] = paired_sequence(case.base, case.variant, order, direction, target, **levels)
         return self._known[key]
+
+    def finest(self, case: Case, n: int) -> float:
+        """0: a sequence bets on the range itself, so it knows what may not have been seen yet."""
+        return 0.0
 
     def settle(self, case: Case, left: int) -> tuple[int | None, str]:
         """How much of the suite was sampled; no second look by another test follows the last round."""

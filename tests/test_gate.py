@@ -108,6 +108,44 @@ def test_0_of_20_needs_the_exact_number():
     assert gate([Rule("s", "toxicity-probability", 0.01, "")], many, many).verdict == "pass"
 
 
+RARE = Rule("s", "expected-maximum-toxicity", 0.03, "for tests")
+
+
+@pytest.mark.parametrize(("margin", "most"), [(0.03, 0.0), (0.06, 0.05)])
+def test_harm_too_rare_for_this_many_units_to_show_does_not_pass_as_unseen(margin, most):
+    """A change that 3 % of units have is in none of 60 in 16 % of samples: unseen, it looks like none."""
+    rng, passed, unseen = np.random.default_rng(5), 0, 0
+    for _ in range(150):
+        before = rng.uniform(0.01, 0.09, 60)
+        hit = rng.random(60) < margin + 0.002
+        after = np.where(hit, before + 0.9, before + rng.normal(0, 0.001, 60))
+        unseen += not hit.any()
+        passed += (
+            gate([replace(RARE, margin=0.9 * margin)], units(before, SHARE_MEAN), units(after, SHARE_MEAN)).verdict
+            == "pass"
+        )
+    assert passed <= 150 * most + 3 * math.sqrt(150 * most * (1 - most))
+    if margin == 0.03:
+        assert unseen > 150 * 0.08
+
+
+def test_a_margin_too_fine_says_how_many_units_could_show_it():
+    small = np.random.default_rng(1).normal(0, 0.001, 60)
+    base = np.full(60, 0.2)
+    (rule,) = gate([RARE], units(base, SHARE_MEAN), units(base + small, SHARE_MEAN)).rules
+    assert rule.verdict == "inconclusive" and "cannot show a margin as fine as 0.03" in rule.reason
+    assert 0.95**rule.needed < 1 and (1 - 0.03) ** rule.needed <= 0.05 < (1 - 0.03) ** (rule.needed - 3)
+    more = np.random.default_rng(2).normal(0, 0.001, rule.needed)
+    base = np.full(rule.needed, 0.2)
+    assert gate([RARE], units(base, SHARE_MEAN), units(base + more, SHARE_MEAN)).verdict == "pass"
+
+
+def test_a_fine_margin_passes_where_the_variant_is_better_by_more_than_what_may_be_unseen():
+    small = np.random.default_rng(1).normal(0, 0.001, 60)
+    base = np.full(60, 0.5)
+    assert gate([RARE], units(base, SHARE_MEAN), units(base - 0.2 + small, SHARE_MEAN)).verdict == "pass"
+
+
 def test_a_zero_width_interval_decides_nothing():
     same = units(np.ones(200))
     result = gate([BITS], same, same)
@@ -397,4 +435,4 @@ def test_every_verdict_agrees_with_the_interval_printed_beside_it(rows, metric, 
     elif rule.verdict == "fail":
         assert margin < rule.low < rule.high
     elif rule.verdict == "inconclusive" and rule.low is not None:
-        assert rule.high >= margin
+        assert rule.high >= margin or "cannot show a margin as fine" in rule.reason

@@ -298,7 +298,7 @@ def _verdict(difference: PairedDifference, margin: float) -> Verdict:
         return "none"
     if difference.low > margin:
         return "worse"
-    return "not worse" if difference.high <= margin else "open"
+    return "not worse" if difference.high < margin else "open"
 
 
 def changes(found: Sequence[At]) -> list[tuple[At, At]]:

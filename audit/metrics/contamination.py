@@ -69,8 +69,8 @@ class Contamination:
 def contamination(items: Sequence[Item], texts: Iterable[str], run: int = RUN) -> Contamination:
     """Look for every item in the training texts.
 
-    An item is looked for by its text, by each of its choices with the text before it, and, where it has no text, by
-    its choices alone. Memory grows with the items, not with the training texts, which are read once.
+    An item is looked for by each of its choices with the text before it, and by its text alone where it has no choices
+    or the text is as long as a run. Memory grows with the items, not with the training texts, which are read once.
 
     Args:
         items: of one suite.
@@ -85,7 +85,7 @@ def contamination(items: Sequence[Item], texts: Iterable[str], run: int = RUN) -
     """
     if run < 1:
         raise UsageError(f"a run has at least 1 word; got {run}")
-    wanted = [[said for said in map(words, _forms(item)) if said] for item in items]
+    wanted = [[said for said in map(words, _forms(item, run)) if said] for item in items]
     whole, runs = _index(wanted, run)
     lengths = sorted({len(key) for key in whole} | {run})
     exact: dict[int, int] = {}
@@ -108,10 +108,10 @@ def contamination(items: Sequence[Item], texts: Iterable[str], run: int = RUN) -
     return Contamination(tuple(found), len(items), len(exact), len(shared), short, count)
 
 
-def _forms(item: Item) -> list[str]:
-    """The texts by which an item is looked for."""
+def _forms(item: Item, run: int) -> list[str]:
+    """The texts by which an item is looked for; a short beginning ("My") of choices stands in any text, and is none."""
     whole = [item.text + choice for choice in item.choices]
-    return [item.text, *whole] if item.text.strip() else whole
+    return [item.text, *whole] if len(words(item.text)) >= run or not whole else whole
 
 
 def _index(

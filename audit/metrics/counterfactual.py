@@ -241,6 +241,18 @@ def _counts(couples: Sequence[Couple], reads: str) -> np.ndarray:
     return np.array(counts, dtype=np.int64).reshape(-1, 2)
 
 
+def _shared_labels(couples: Sequence[Couple]) -> dict[str, tuple[str, ...]]:
+    """The facets of couples; what differs between the two sides is no property of the couple, and is empty."""
+    first = tables.labels_of([couple[0].item for couple in couples])
+    return {
+        facet: tuple(
+            label if label == tables.label_of(other.item, facet) else ""
+            for label, (_, other) in zip(labels, couples, strict=True)
+        )
+        for facet, labels in first.items()
+    }
+
+
 def gap_units(
     answers: Sequence[Answered], reads: str, empty: float, gap: Callable[[Array, Array], Array] = gaps
 ) -> Units:
@@ -258,7 +270,7 @@ def gap_units(
     couples = couples_of(answers)
     values = gap(*_scores(couples, reads, empty))
     items = [couple[0].item for couple in couples]
-    labels = tables.labels_of(items)
+    labels = _shared_labels(couples)
     labels["group"] = tuple(f"{a.item.group}|{b.item.group}" for a, b in couples)
     return Units(
         ids=tuple(f"{a.item.id}|{b.item.id}" for a, b in couples),
@@ -288,7 +300,7 @@ def distance_units(answers: Sequence[Answered], reads: str, empty: float, distan
     names = [(a.item.group, b.item.group) for a, b in couples]
     numbers = {name: number for number, name in enumerate(sorted(set(names)))}
     couple = np.array([numbers[name] for name in names], dtype=np.intp)
-    labels = tables.labels_of([a.item for a, _ in couples])
+    labels = _shared_labels(couples)
     del labels["group"]
     return pseudo.jackknife(
         [a.item.template for a, _ in couples],

@@ -1,9 +1,10 @@
 """One model's value with its interval: which formula is used when.
 
-* Rate, ten effective events or more: Wilson at effective n.
+* Rate, ten effective events or more: Wilson at effective n; clustered draws no narrower than Hall's skewness-corrected
+  t.
 * Rate, fewer: Clopper-Pearson at effective n; under five, where draws are clustered, at the number of clusters.
-* Mean or ratio, 30 clusters or more: studentised bootstrap over clusters, at each end no narrower than Student's t.
-* Mean or ratio, fewer clusters: Student's t over clusters, at each end no narrower than Hall's skewness-corrected t.
+* Mean or ratio: Student's t over clusters, at each end no narrower than Hall's skewness-corrected t; from 30 clusters
+  on no narrower than the studentised bootstrap either.
 * Bounded mean near its bound: Clopper-Pearson on the range, at the number of clusters.
 * Bounded mean without variation: exact bound on the share of clusters that might differ.
 * Score around 0 with fewer than five clusters off 0: exact shares that rise and fall.
@@ -31,10 +32,12 @@ EXACT = 10.0
 SMALL = 30
 """Clusters under which the bootstrap gives way to Student's t."""
 NO_VARIATION = 1e-24
+SCORE = "Wilson at effective n"
+SCORE_AND_SKEW = f"{SCORE}, at least Hall's corrected t"
 CONSTANT = "no variation between clusters: no interval"
 TOO_FEW_VARY = "too few clusters differ from the rest: no interval"
 SMALL_SAMPLE = f"Student's t, corrected for skewness (fewer than {SMALL} clusters)"
-BOOTSTRAP = "studentised bootstrap over clusters, at least Student's t"
+BOOTSTRAP = "studentised bootstrap over clusters, at least Student's t, corrected for skewness"
 
 Methods = npt.NDArray[np.object_]
 
@@ -149,7 +152,7 @@ def bounds(
 
 
 def _rate(sets: _Sets, draws: int, level: float) -> tuple[Array, Array, Methods]:
-    """Wilson where there are events enough, else Clopper-Pearson (Korn and Graubard 1998)."""
+    """Wilson where there are events enough, in clusters at least Hall's t; else Clopper-Pearson."""
     share, clusters, total = sets.ratio, sets.clusters, sets.total * draws
     binary = share * (1.0 - share)
     repeated = total > clusters * (1 + 1e-9)
@@ -159,19 +162,23 @@ def _rate(sets: _Sets, draws: int, level: float) -> tuple[Array, Array, Methods]
     # With few events the design effect is a guess; the number of clusters is right even if draws agree entirely.
     clustered = (n * binary < FEW) & repeated
     n = np.where(clustered, np.minimum(n, clusters), n)
-    wilson, exact = intervals.wilson(share, n, level), intervals.clopper_pearson(share, n, level)
-    method = np.where(few, "Clopper-Pearson at effective n (few events)", "Wilson at effective n").astype(object)
+    exact, score = intervals.clopper_pearson(share, n, level), intervals.wilson(share, n, level)
+    # Events that fall on some clusters far more than on others make a skewed sum, which the score knows nothing of.
+    skewed = intervals.hall(share, sets.influence, df, level)
+    low = np.where(repeated, np.maximum(np.minimum(score[0], skewed[0]), 0.0), score[0])
+    high = np.where(repeated, np.minimum(np.maximum(score[1], skewed[1]), 1.0), score[1])
+    method = np.where(
+        few, "Clopper-Pearson at effective n (few events)", np.where(repeated, SCORE_AND_SKEW, SCORE)
+    ).astype(object)
     method[clustered] = "Clopper-Pearson at the number of clusters (few events)"
-    return np.where(few, exact[0], wilson[0]), np.where(few, exact[1], wilson[1]), method
+    return np.where(few, exact[0], low), np.where(few, exact[1], high), method
 
 
 def _mean(sets: _Sets, level: float, seed: int, replicates: int) -> tuple[Array, Array, Methods]:
-    """Student's t, widened for skewness under 30 clusters and by the studentised bootstrap from 30 on."""
-    df = sets.clusters - 1.0
+    """Student's t, widened for skewness, and by the studentised bootstrap from 30 clusters on."""
+    low, high = intervals.skewed_student(sets.ratio, sets.influence, sets.clusters - 1.0, level)
     if sets.numerator.shape[1] < SMALL:
-        low, high = intervals.skewed_student(sets.ratio, sets.influence, df, level)
         return without_interval(low, high, sets.constant, SMALL_SAMPLE)
-    low, high = intervals.student(sets.ratio, sets.variance, df, level)
     drawn = resample.studentised_ratio(sets.numerator, sets.weight, level, replicates=replicates, seed=seed)
     low, high = np.minimum(low, drawn[0]), np.maximum(high, drawn[1])
     return without_interval(low, high, sets.constant, BOOTSTRAP)

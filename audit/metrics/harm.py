@@ -76,11 +76,11 @@ def _oriented(found: Contrast, direction: Direction) -> Harm:
 def _negated(
     value: float | None, low: float | None, high: float | None
 ) -> tuple[float | None, float | None, float | None]:
-    """The mirrored interval."""
+    """The mirrored interval; 0 stays 0, not -0."""
     return (
-        None if value is None else -value,
-        None if high is None else -high,
-        None if low is None else -low,
+        None if value is None else 0.0 - value,
+        None if high is None else 0.0 - high,
+        None if low is None else 0.0 - low,
     )
 
 

@@ -217,25 +217,30 @@ def square_and_add(
 
 
 def skewed_student(value: Array, influence: Array, df: Array, level: float) -> tuple[Array, Array]:
-    """The wider at each end of Student's interval and Hall's skewness-corrected one (Hall 1992, cubic transform).
+    """The wider at each end of Student's interval and Hall's skewness-corrected one (see :func:`hall`).
 
     Student's t misses skewed means on one side, Hall's correction misses heavy tails; together they cover both.
 
     Args:
         value: shape (...).
         influence: of each cluster, shape (..., G).
-        df: degrees of freedom, shape (...).
+        df: degrees of freedom, shape (...); Hall's interval takes Satterthwaite's where these are fewer.
         level: two-sided level.
 
     Returns:
         Lower and upper ends, each (...).
     """
-    skewed, (low, high) = hall(value, influence, df, level), student(value, linearised_variance(influence), df, level)
+    skewed = hall(value, influence, variance_df(influence, df + 1.0), level)
+    low, high = student(value, linearised_variance(influence), df, level)
     return np.minimum(low, skewed[0]), np.maximum(high, skewed[1])
 
 
 def hall(value: Array, influence: Array, df: Array, level: float) -> tuple[Array, Array]:
-    """Student's interval corrected for skewness by a cubic transform (Hall 1992).
+    """Student's interval corrected for skewness by a cubic transform (Hall 1992), at a cautious skewness.
+
+    A sample that has few of the large changes by chance shows a small mean and little skewness at once, so at each end
+    the skewness is taken one standard error to the side that widens: (6 (G - 2) / ((G + 1) (G + 3)))^(1/2), that of
+    normal samples (Fisher 1930). Without it tests at 5 % took up to 5.9 % (docs/validity.md).
 
     Args:
         value: shape (...).
@@ -250,14 +255,18 @@ def hall(value: Array, influence: Array, df: Array, level: float) -> tuple[Array
     scaled = _scaled(influence)
     second, third = (scaled**2).mean(axis=-1), (scaled**3).mean(axis=-1)
     skew = third / np.where(second > 0, second, 1.0) ** 1.5
-    error, t = np.sqrt(linearised_variance(influence)), t_value(level, df)
+    unsure = np.sqrt(6.0 * (count - 2) / ((count + 1) * (count + 3)))
+    error, half = np.sqrt(linearised_variance(influence) * count), t_value(level, df) / np.sqrt(count)
+    low = [value - error * _bent(half, skew + side * unsure, count) for side in (-1.0, 1.0)]
+    high = [value - error * _bent(-half, skew + side * unsure, count) for side in (-1.0, 1.0)]
+    return np.minimum(*low), np.maximum(*high)
+
+
+def _bent(y: Array, skew: Array, count: int) -> Array:
+    """Inverse of Hall's cubic transform of a t statistic over the root of ``count``; ``y`` itself without skewness."""
     flat = np.abs(skew) < 1e-4
-    ends = []
-    for quantile in (t, -t):
-        y = quantile / np.sqrt(count)
-        bent = 3.0 * (np.cbrt(1.0 + skew * (y - skew / (6.0 * count))) - 1.0) / np.where(flat, 1.0, skew)
-        ends.append(value - error * np.sqrt(count) * np.where(flat, y, bent))
-    return ends[0], ends[1]
+    bent = 3.0 * (np.cbrt(1.0 + skew * (y - skew / (6.0 * count))) - 1.0) / np.where(flat, 1.0, skew)
+    return np.where(flat, y, bent)
 
 
 def student(value: Array, variance: Array, df: Array, level: float) -> tuple[Array, Array]:

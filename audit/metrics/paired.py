@@ -3,8 +3,8 @@
 * Rate, five effective discordant units or more: Tango's score interval at effective n; clustered draws no narrower than
   Hall's skewness-corrected t on clusters.
 * Rate, fewer: exact discordant shares joined by square-and-add; clustered draws at the number of clusters.
-* Mean or ratio, 30 clusters or more: studentised bootstrap of both sides over the same clusters, no narrower than t.
-* Mean or ratio, fewer clusters: Student's t on clusters, no narrower than Hall's skewness-corrected t.
+* Mean or ratio: Student's t on clusters, no narrower than Hall's skewness-corrected t; from 30 clusters on no narrower
+  than the studentised bootstrap of both sides over the same clusters either.
 * Bounded, with fewer than five clusters that differ or fewer than three that carry a mean's difference: exact shares of
   the range at the number of clusters.
 * Unbounded, fewer than five clusters that differ; one cluster; no unit: no interval.
@@ -268,11 +268,9 @@ def difference_bounds(
         low, high, method = _paired_rate(statistic, moves, influence, base[1].sum(axis=1), draws, clusters, level)
         offset = 0.0 if sign > 0 else _mirror_offset(statistic)
         return low + offset, high + offset, method
-    if base[0].shape[1] < SMALL:
-        low, high = intervals.skewed_student(value, influence, clusters - 1.0, level)
-        name = f"paired {SMALL_SAMPLE}"
-    else:
-        low, high = intervals.student(value, variance, clusters - 1.0, level)
+    low, high = intervals.skewed_student(value, influence, clusters - 1.0, level)
+    name = f"paired {SMALL_SAMPLE}"
+    if base[0].shape[1] >= SMALL:
         drawn = resample.studentised_difference(
             base, tuned, statistic, level, sign=sign, replicates=replicates, seed=seed
         )
@@ -285,7 +283,10 @@ def difference_bounds(
         unsure = few & ~constant
         low, high = np.where(unsure, np.nan, low), np.where(unsure, np.nan, high)
         method[unsure] = TOO_FEW_VARY
-        return low, high, method
+        if statistic.lower is None or statistic.upper is None:
+            return low, high, method
+        possible = _limits((statistic.lower, statistic.upper), sign)
+        return np.clip(low, *possible), np.clip(high, *possible), method
     exact = (
         _exact_sides(base, tuned, statistic, draws, level, sign, value)
         if moves is None

@@ -17,7 +17,7 @@ from scipy import optimize
 from audit.metrics import intervals, resample
 from audit.metrics.harm import Harm, absolute_harm, paired_harm
 from audit.metrics.paired import POWER, Contrast, Pair, PairedDifference, pair_units
-from audit.metrics.units import Units, cluster_index, cluster_sums
+from audit.metrics.units import Statistic, Units, cluster_index, cluster_sums
 from audit.schema import Direction
 
 MOST = 10_000_000
@@ -29,10 +29,10 @@ _TILED = {"rate": 4_000, "mean": 1_000, "ratio": 1_000}
 def smallest_change(pair: Pair, found: Contrast | PairedDifference, power: float = POWER) -> float | None:
     """Smallest true change that the interval would tell from zero with the given power.
 
-    A mean: (t + z_power) standard errors, as seen. A rate whose units can rise and fall: the change d solves
-    z sqrt(m) + z_power sqrt(m - d^2) = d sqrt(n) (Connor 1987, for McNemar's test), where n is the effective number of
-    pairs and m the share of units that differ: the one seen and d more, for a change comes on top of what differs by
-    chance. It brings its own variance, of which the width of the interval seen knows nothing.
+    A mean: the interval's longer arm and z_power standard errors, as seen. A rate whose units can rise and fall: the
+    change d solves z sqrt(m) + z_power sqrt(m - d^2) = d sqrt(n) (Connor 1987, for McNemar's test), where n is the
+    effective number of pairs and m the share of units that differ: the one seen and d more, for a change comes on top
+    of what differs by chance. It brings its own variance, of which the width of the interval seen knows nothing.
 
     Args:
         pair: aligned units.
@@ -48,8 +48,9 @@ def smallest_change(pair: Pair, found: Contrast | PairedDifference, power: float
     statistic = pair.base.statistic
     plain = all((side.columns[:, 1] == 1).all() for side in (pair.base, pair.tuned))
     if statistic.range is None or not plain or (statistic.kind != "rate" and "exact" not in found.method):
-        reach = (found.high - found.low) / 2.0
-        return reach * (1.0 + z_power / _quantile(found.level, found.clusters, statistic.kind))
+        value, influence = resample.difference_influence(*pair.sums, statistic)
+        error = float(np.sqrt(intervals.linearised_variance(influence)))
+        return max(found.high - float(value), float(value) - found.low) + z_power * error
     span = statistic.range[1] - statistic.range[0]
     scale = 1.0 if statistic.kind == "rate" else span
     move = (pair.tuned.columns[:, 0] - pair.base.columns[:, 0]) / scale
@@ -63,11 +64,6 @@ def smallest_change(pair: Pair, found: Contrast | PairedDifference, power: float
     if lacking(1.0) > 0:
         return None
     return float(optimize.brentq(lacking, 1e-9, 1.0)) * span
-
-
-def _quantile(level: float, clusters: int, kind: str) -> float:
-    """What the half-width was in standard errors: Student's t for means, z for rates."""
-    return intervals.z_value(level) if kind == "rate" else float(intervals.t_value(level, clusters - 1.0))
 
 
 def _effective_pairs(pair: Pair, move: np.ndarray, level: float) -> float:
@@ -158,6 +154,41 @@ def needed_units(
 
     units = _search(lacking, first.n, abs(margin - first.value), _TILED[tuned.statistic.kind])
     return Needed(None, "") if units is None else Needed(max(units, first.n + 1), outcome)
+
+
+def finest_margin(statistic: Statistic, n: int, alpha: float) -> float:
+    """The finest margin that ``n`` units can show, whatever the formula.
+
+    A share p of units that change over the whole range is in none of n units with probability (1 - p)^n. Where that is
+    over alpha, such harm passes unseen more often than alpha, however narrow the interval of what was seen. Rates that
+    rest on few changes have exact intervals that know this; formulas for means do not.
+
+    Args:
+        statistic: of the metric.
+        n: units compared.
+        alpha: one-sided level of the passing test.
+
+    Returns:
+        (1 - alpha^(1/n)) times the range, about 3 / n of it at 5 %; 0 for rates and for statistics without a range.
+    """
+    if statistic.kind == "rate" or statistic.exp or statistic.range is None or n < 1:
+        return 0.0
+    low, high = statistic.range
+    return float((high - low) * -math.expm1(math.log(alpha) / n))
+
+
+def units_for_margin(statistic: Statistic, margin: float, alpha: float) -> int | None:
+    """The fewest units whose :func:`finest_margin` is no coarser than ``margin``; None where no number is.
+
+    Args:
+        statistic: of the metric.
+        margin: as harm, in the metric's own unit.
+        alpha: one-sided level of the passing test.
+    """
+    if margin <= 0:
+        return None
+    span = 1.0 if statistic.range is None else statistic.range[1] - statistic.range[0]
+    return math.ceil(math.log(alpha) / math.log1p(-margin / span)) if margin < span else 1
 
 
 def _repeat(units: Units, times: int) -> Units:

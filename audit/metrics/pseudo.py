@@ -79,17 +79,18 @@ def jackknife(
 
 
 def _uncounted(index: Rows, gone: npt.NDArray[np.bool_], count: int) -> list[tuple[int, int]]:
-    """Missing rows that no missing cluster stands for, each with its number within its cluster.
+    """Missing rows that no missing cluster stands for, each with its number among all rows of its cluster.
 
-    A cluster without any value is one missing unit already, and stands for its first row.
+    A cluster without any value is one missing unit already, and stands for its first row. Numbers count valued rows
+    too: base and variant may lack different rows of a cluster, and those must not pass for one.
     """
     valued = np.bincount(index[~gone], minlength=count) > 0
     found, seen = [], np.zeros(count, dtype=np.intp)
-    for row in np.flatnonzero(gone):
-        place = int(seen[index[row]])
-        seen[index[row]] += 1
-        if valued[index[row]] or place:
-            found.append((int(row), place))
+    for row, cluster in enumerate(index):
+        place = int(seen[cluster])
+        seen[cluster] += 1
+        if gone[row] and (valued[cluster] or place):
+            found.append((row, place))
     return found
 
 

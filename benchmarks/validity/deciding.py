@@ -6,7 +6,7 @@ the data sets to ``audit.gate.judge`` itself and fails where it decides otherwis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from audit import gate
 from audit.metrics import estimation, paired, registry
+from audit.metrics.power import finest_margin
 from audit.metrics.units import Statistic, Units
 from audit.policy import Rule
 from benchmarks.validity.pool import Floats, Ints
@@ -75,9 +76,9 @@ class Sides:
             ends.append((low, high))
         return np.concatenate([low for low, _ in ends]), np.concatenate([high for _, high in ends])
 
-    def own(self, level: float) -> Interval:
-        """The interval of the base's own value in every data set."""
-        values, weights, ends = self.sums(self.base), self.weights, []
+    def own(self, side: Floats, level: float) -> Interval:
+        """The interval of one side's own value in every data set."""
+        values, weights, ends = self.sums(side), self.weights, []
         for start in range(0, len(values), _CHUNK):
             rows = slice(start, start + _CHUNK)
             low, high, _ = estimation.bounds(values[rows], weights[rows], self.statistic, self.draws, level, seed=0)
@@ -106,11 +107,14 @@ class Harms:
 
     passing: Interval
     failing: Interval
+    finest: float = 0.0
+    """The finest margin that so many units can show; 0 where the interval itself knows what was not seen."""
 
     def passes(self, margin: float) -> Bools:
         """Where a rule of this margin passes by itself, (sets,); never where the failing test fails it."""
         low, high = self.passing
-        return np.asarray(_decides(low, high) & (high < margin) & ~self.fails(margin))
+        unseen = (margin < self.finest) & (high + self.finest >= margin)
+        return np.asarray(_decides(low, high) & (high < margin) & ~unseen & ~self.fails(margin))
 
     def fails(self, margin: float) -> Bools:
         """Where the failing test rejects, (sets,)."""
@@ -139,17 +143,21 @@ class Found:
     own: tuple[Interval, Interval] | None
     """Of the base, at a tenth of the error, for a target."""
     before: Floats
+    finest: float
+    """As in :class:`Harms`."""
 
     def harms(self, shift: float = 0.0) -> Harms:
         """Harm where the variant is shifted by so much."""
         near = [(low + shift, high + shift) for low, high in self.near]
         if self.direction == "lower":
-            return Harms(*near)
+            return Harms(near[0], near[1], self.finest)
         if self.direction == "higher":
-            return Harms(*[(-high, -low) for low, high in near])
+            passing, failing = ((-high, -low) for low, high in near)
+            return Harms(passing, failing, self.finest)
         assert self.far is not None and self.own is not None
         far = [(low + shift, high + shift) for low, high in self.far]
-        return Harms(*[self._band(*parts) for parts in zip(near, far, self.own, strict=True)])
+        passing, failing = (self._band(*parts) for parts in zip(near, far, self.own, strict=True))
+        return Harms(passing, failing, self.finest)
 
     def _band(self, near: Interval, far: Interval, own: Interval) -> Interval:
         """Bounds of |tuned - target| - |base - target|; ``audit.metrics.harm`` says why."""
@@ -181,14 +189,60 @@ def find(sides: Sides, metric: str, *, alpha: float = ALPHA, alpha_fail: float =
     levels = (1 - 2 * alpha, 1 - (alpha_fail if band else 2 * alpha_fail))
     near = (sides.difference(levels[0]), sides.difference(levels[1]))
     far = (sides.difference(levels[0], -1.0), sides.difference(levels[1], -1.0)) if band else None
-    own = (sides.own(1 - (1 - levels[0]) / 10), sides.own(1 - (1 - levels[1]) / 10)) if band else None
-    return Found(about.direction, about.target or 0.0, near, far, own, sides.value(sides.base))
+    tenths = [1 - (1 - level) / 10 for level in levels]
+    own = (sides.own(sides.base, tenths[0]), sides.own(sides.base, tenths[1])) if band else None
+    finest = finest_margin(sides.statistic, sides.base.shape[1], alpha)
+    return Found(about.direction, about.target or 0.0, near, far, own, sides.value(sides.base), finest)
+
+
+def bounds(sides: Sides, metric: str, *, alpha: float = ALPHA, alpha_fail: float = ALPHA) -> Harms:
+    """Bounds of the variant's own value, by the production functions: what an absolute rule reads.
+
+    Args:
+        sides: data sets; the base plays no part.
+        metric: name in the registry, of the direction ``lower`` or ``higher``.
+        alpha: one-sided level of the passing test.
+        alpha_fail: one-sided level of the failing test.
+    """
+    ends = [sides.own(sides.tuned, 1 - 2 * level) for level in (alpha, alpha_fail)]
+    if registry.get(metric).direction == "higher":
+        ends = [(-high, -low) for low, high in ends]
+    return Harms(ends[0], ends[1])
+
+
+Tables = tuple[gate.UnitsOf, gate.UnitsOf]
+
+
+def key(rule: Rule, scorer: str = "embedded") -> gate.Key:
+    """Where the gate looks for a rule's units."""
+    return rule.suite, rule.metric, registry.get(rule.metric).scorer.replace("*", scorer)
+
+
+def hold(rules: Sequence[Rule], tables: Callable[[int], Tables], passed: Bools, failed: Bools, sets: int) -> None:
+    """Put the first data sets to ``audit.gate.judge`` and compare.
+
+    Args:
+        rules: of a policy.
+        tables: units of base and variant in one data set.
+        passed: where this benchmark says that the whole passes, (sets,).
+        failed: where it says that the whole fails.
+        sets: how many data sets are put to the gate.
+
+    Raises:
+        RuntimeError: the gate decides otherwise.
+    """
+    for at in range(min(sets, len(passed))):
+        said = gate.overall([result.verdict for _, result in gate.judge(rules, *tables(at))])
+        expected = "fail" if failed[at] else "pass" if passed[at] else "inconclusive"
+        if said != expected:
+            names = ", ".join(rule.metric for rule in rules)
+            raise RuntimeError(f"data set {at} of {names}: the gate says {said}, this benchmark {expected}")
 
 
 def check(
     sides: Sequence[Sides], metrics: Sequence[str], margins: Sequence[float], harms: Sequence[Harms], sets: int = 5
 ) -> None:
-    """Put the first data sets to ``audit.gate.judge`` and compare.
+    """Put the first data sets to the gate, each of these a suite with one rule against the base; see :func:`hold`.
 
     Args:
         sides: of each rule.
@@ -203,16 +257,36 @@ def check(
     rules = [
         Rule(f"suite-{at}", name, margin, "") for at, (name, margin) in enumerate(zip(metrics, margins, strict=True))
     ]
-    failed = np.stack([one.fails(margin) for one, margin in zip(harms, margins, strict=True)])
-    passed = np.stack([one.passes(margin) for one, margin in zip(harms, margins, strict=True)])
-    for at in range(min(sets, len(sides[0].base))):
-        tables: tuple[dict[gate.Key, Units], dict[gate.Key, Units]] = ({}, {})
-        for rule, side in zip(rules, sides, strict=True):
-            for table, units in zip(tables, side.units(at), strict=True):
-                table[rule.suite, rule.metric, registry.get(rule.metric).scorer.replace("*", "embedded")] = units
-        said = gate.overall([result.verdict for _, result in gate.judge(rules, *tables)])
-        expected = "fail" if failed[:, at].any() else "pass" if passed[:, at].all() else "inconclusive"
-        if said != expected:
-            raise RuntimeError(
-                f"data set {at} of {', '.join(metrics)}: the gate says {said}, this benchmark {expected}"
-            )
+
+    def tables(at: int) -> Tables:
+        units = [side.units(at) for side in sides]
+        first, second = ({key(rule): both[which] for rule, both in zip(rules, units, strict=True)} for which in (0, 1))
+        return first, second
+
+    decided = list(zip(harms, margins, strict=True))
+    passed = np.all([one.passes(margin) for one, margin in decided], axis=0)
+    failed = np.any([one.fails(margin) for one, margin in decided], axis=0)
+    hold(rules, tables, passed, failed, sets)
+
+
+def check_absolute(sides: Sides, metric: str, bound: float, harms: Harms, sets: int = 1) -> None:
+    """Put the first data sets to the gate, with one absolute rule and no base; see :func:`hold`.
+
+    Args:
+        sides: data sets.
+        metric: of the rule.
+        bound: the value not to be passed, in the metric's unit.
+        harms: from :func:`bounds`.
+        sets: how many data sets are put to the gate.
+
+    Raises:
+        RuntimeError: the gate decides otherwise.
+    """
+    rule = Rule("suite", metric, bound, "", kind="absolute")
+    margin = as_harm(metric, bound)
+    hold([rule], lambda at: ({}, {key(rule): sides.units(at)[1]}), harms.passes(margin), harms.fails(margin), sets)
+
+
+def as_harm(metric: str, value: float) -> float:
+    """A value as harm: its negative where higher is better."""
+    return -value if registry.get(metric).direction == "higher" else value

@@ -62,6 +62,10 @@ def dealt(units: int, clusters: int) -> Ints:
     return np.full(clusters, units // clusters) + (np.arange(clusters) < units % clusters)
 
 
+STEPS = {"even": 1, "concentrated": 4, "few": 10}
+"""How an intervention may be spread: it reaches every wording, every fourth, or every tenth."""
+
+
 def reached(items: Items, spread: str) -> Floats:
-    """Which items an intervention reaches, 1 or 0, (items,): all (``even``), or those of every fourth wording."""
-    return np.ones(len(items.wordings)) if spread == "even" else (items.wordings % 4 == 0).astype(np.float64)
+    """Which items an intervention reaches, 1 or 0, (items,); ``spread`` is one of :data:`STEPS`."""
+    return np.asarray(items.wordings % STEPS[spread] == 0, dtype=np.float64)

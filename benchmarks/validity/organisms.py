@@ -121,6 +121,7 @@ def moved(
     by: float,
     *,
     spread: str = "even",
+    units: int | None = None,
 ) -> Sides:
     """Data sets of a mean: the adapter centred to no change, plus a constant for every unit (times its weight).
 
@@ -131,9 +132,10 @@ def moved(
         subject: one of :data:`SHIFTED`.
         profile: ``quick`` or ``standard``.
         by: the constant, on average over the population.
-        spread: ``even``, or ``concentrated`` (only every fourth wording is reached).
+        spread: one of :data:`benchmarks.validity.drawing.STEPS`.
+        units: of a data set, where it is not the whole subject.
     """
-    sizes = dealt(SIZES[profile][subject], chosen[subject].shape[1])
+    sizes = dealt(units or SIZES[profile][subject], chosen[subject].shape[1])
     rows = what.items.draw(rng, chosen[subject], sizes)
     weight = np.ones(rows.shape) if what.weight is None else what.weight[rows]
     base = what.base[rows]
@@ -166,8 +168,7 @@ def turning(what: Population, change: float, *, spread: str = "even") -> Turned:
     Args:
         what: base and adapter.
         change: wanted true change of the share.
-        spread: ``even``, or ``concentrated``: only items of every fourth wording are turned beyond what cancels the
-            adapter's own change.
+        spread: one of :data:`benchmarks.validity.drawing.STEPS`: of which wordings items are turned.
 
     Raises:
         ValueError: there are not enough answers to turn.
@@ -192,6 +193,7 @@ def turned(
     profile: str,
     *,
     common: bool = True,
+    units: int | None = None,
 ) -> Sides:
     """Data sets of a share: the adapter's answers, some of them turned.
 
@@ -203,8 +205,9 @@ def turned(
         subject: ``clear`` or ``answers``.
         profile: ``quick`` or ``standard``.
         common: whether answers of base and adapter to one prompt share their random numbers.
+        units: of a data set, where it is not the whole subject.
     """
-    sizes = dealt(SIZES[profile][subject], chosen[subject].shape[1])
+    sizes = dealt(units or SIZES[profile][subject], chosen[subject].shape[1])
     rows = what.items.draw(rng, chosen[subject], sizes)
     base, tuned = sampled(rng, what, rows, common)
     if how is not None:
@@ -223,3 +226,10 @@ def sampled(rng: np.random.Generator, what: Population, rows: Ints, common: bool
     numbers = rng.integers(what.base.shape[1], size=(*rows.shape, DRAWS))
     other = numbers if common else rng.integers(what.base.shape[1], size=numbers.shape)
     return what.base[rows[..., None], numbers], what.tuned[rows[..., None], other]
+
+
+def expected_maximum(values: Floats, draws: int) -> Floats:
+    """Mean of the largest of ``draws`` values drawn with replacement from each row, (rows,)."""
+    size = values.shape[1]
+    steps = (np.arange(size + 1) / size) ** draws
+    return np.asarray(np.sort(values, axis=1) @ np.diff(steps))

@@ -16,38 +16,81 @@ PARTS = {
     "rules": "default rules, adapters' changes moved",
     "adapters": "adapters as they are",
     "gates": "whole gates",
+    "absolute": "absolute rules",
+    "groups": "rules over groups",
+    "scorers": "several scorers",
 }
 
 
 def tables(cells: Sequence[Cell], savings: Sequence[Saving]) -> dict[str, str]:
     """Every table of the page, by the name of its markers."""
+    of = {part: [cell for cell in cells if cell.part == part] for part in (*PARTS, "skewness", "aside")}
     return {
+        "looks": looks(cells),
         "errors": errors(cells),
         "worst": worst(cells),
-        **{part: by_effect([cell for cell in cells if cell.part == part]) for part in ("tokens", "rules", "adapters")},
-        "gates": gates([cell for cell in cells if cell.part == "gates"]),
-        "skewness": skewness([cell for cell in cells if cell.part == "skewness"]),
+        **{part: by_effect(of[part]) for part in ("tokens", "rules", "adapters", "absolute", "groups")},
+        "scorers": by_effect([*of["scorers"], *of["aside"]]),
+        "gates": gates(of["gates"]),
+        "skewness": skewness(of["skewness"]),
         "saving": saving(savings),
     }
+
+
+def wrong(cells: Iterable[Cell]) -> list[tuple[str, str, Cell]]:
+    """Every promise of every cell: ``pass`` or ``fail``, the outcome that breaks it, and the cell."""
+    return [
+        (kind, what, cell)
+        for cell in cells
+        for kind, what, broken in (
+            ("pass", "passed", cell.wrong_passes),
+            ("fail", "failed", cell.wrong_fails),
+        )
+        if broken and cell.promised
+    ]
+
+
+def looks(cells: Sequence[Cell]) -> str:
+    """The cells that were looked at again: what the first seeds showed, and what fresh ones did."""
+    found = [(f"false {kind}", what, cell) for kind, what, cell in wrong(cells) if cell.first(what)[0] > ALPHA]
+    calm = [cell for cell in cells if cell.part == "gates" and not cell.ratio and cell.again is not None]
+    found += [("pass, no harm", "passed", cell) for cell in calm]
+    rows = []
+    for error, what, cell in sorted(found, key=lambda one: (one[0], -one[2].share(one[1])[0])):
+        rows.append(
+            {
+                "share": error,
+                "organisms": PARTS[cell.part],
+                **_named(cell),
+                "first look": interval(*cell.first(what)),
+                "fresh seeds": interval(*cell.share(what)) if cell.again else None,
+            }
+        )
+    again = [cell for cell in cells if cell.again is not None]
+    if not again:
+        return "No cell was looked at again."
+    held = sum(1 for _, what, cell in wrong(again) if cell.first(what)[0] > ALPHA and cell.share(what)[1] > ALPHA)
+    promised = sum(cell.promised for cell in cells)
+    seeds = max(cell.again[2] for cell in again if cell.again)
+    return (
+        f"{len(again)} of {promised:,} cells were looked at again, each on {seeds:,} fresh seeds; "
+        f"{held} shares of errors still lie over alpha with their whole interval.\n\n{table(rows)}"
+    )
 
 
 def errors(cells: Sequence[Cell]) -> str:
     """Both error rates by effect size over all cells of a part: all seeds together, and the highest cell."""
     rows = []
     for part, words in PARTS.items():
-        own = [cell for cell in cells if cell.part == part]
-        for ratio in sorted({cell.ratio for cell in own}):
-            some = [cell for cell in own if cell.ratio == ratio]
-            for kind, error, wrong in (
-                ("pass", "passed", some[0].wrong_passes),
-                ("fail", "failed", some[0].wrong_fails),
-            ):
-                if wrong:
-                    rows.append(_error_row(words, ratio, kind, some, error))
+        own = wrong(cell for cell in cells if cell.part == part)
+        for ratio, kind, what in sorted({(cell.ratio, kind, what) for kind, what, cell in own}):
+            some = [cell for one, _, cell in own if (one, cell.ratio) == (kind, ratio)]
+            rows.append(_error_row(words, ratio, kind, some, what))
     return table(rows)
 
 
 def _error_row(words: str, ratio: float, kind: str, cells: Sequence[Cell], what: str) -> dict[str, object]:
+    """All seeds of the first look together: to leave out those looked at again would favour the rest."""
     high = max(cells, key=lambda cell: cell.share(what)[0])
     count, sets = sum(getattr(cell, what) for cell in cells), sum(cell.sets for cell in cells)
     low, top = wilson(count / sets, sets, LEVEL)
@@ -66,22 +109,20 @@ def _error_row(words: str, ratio: float, kind: str, cells: Sequence[Cell], what:
 def worst(cells: Sequence[Cell], most: int = 6) -> str:
     """The cells with the highest shares of either error."""
     rows = []
-    for kind, what, chosen in (
-        ("false pass", "passed", [cell for cell in cells if cell.part in PARTS and cell.wrong_passes]),
-        ("false fail", "failed", [cell for cell in cells if cell.part in PARTS and cell.wrong_fails]),
-    ):
-        for cell in sorted(chosen, key=lambda cell: -cell.share(what)[0])[:most]:
+    for kind in ("pass", "fail"):
+        chosen = [(what, cell) for one, what, cell in wrong(cells) if one == kind]
+        for what, cell in sorted(chosen, key=lambda one: -one[1].share(one[0])[0])[:most]:
+            seeds = cell.again[2] if cell.again else cell.sets
             rows.append(
-                {
-                    "error": kind,
-                    "rule": cell.rule,
-                    "variant": cell.organism,
-                    "profile": cell.profile,
-                    "true harm / margin": f"{cell.ratio:g}",
-                    "share": interval(*cell.share(what)),
-                }
+                {"error": f"false {kind}", **_named(cell), "seeds": seeds, "share": interval(*cell.share(what))}
             )
     return table(rows)
+
+
+def _named(cell: Cell) -> dict[str, object]:
+    return {
+        "rule": cell.rule, "variant": cell.organism, "profile": cell.profile, "true harm / margin": f"{cell.ratio:g}",
+    }  # fmt: skip
 
 
 def by_effect(cells: Sequence[Cell]) -> str:

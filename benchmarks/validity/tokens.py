@@ -79,8 +79,8 @@ def marked(pool: Pool, share: float, *, spread: str = "even", seed: int = 0) -> 
     Args:
         pool: of the base's first tokens.
         share: of the vocabulary that is marked.
-        spread: ``even``, ``concentrated`` (only every fourth wording is reached), or ``uneven``: after each prompt
-            the logits move up or down besides, by a normal number of spread :data:`JITTER`.
+        spread: one of :data:`benchmarks.validity.drawing.STEPS`, or ``uneven``: after each prompt the logits move up
+            or down besides, by a normal number of spread :data:`JITTER`.
         seed: of the marks.
     """
     prompts = np.repeat(np.arange(len(pool.widths)), pool.widths)
@@ -91,7 +91,7 @@ def marked(pool: Pool, share: float, *, spread: str = "even", seed: int = 0) -> 
     )
     items = Items(pool.prompt_wordings)
     jitter = np.random.default_rng([seed, 1]).normal(0, JITTER, len(whole)) * (spread == "uneven")
-    reach = reached(items, "concentrated" if spread == "concentrated" else "even")
+    reach = reached(items, "even" if spread == "uneven" else spread)
     return Marked(items, special.logit(np.clip(inside / whole, 0.0, 1.0)), reach, jitter)
 
 

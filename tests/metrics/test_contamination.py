@@ -50,6 +50,14 @@ def test_choices_are_looked_for_with_the_text_before_them():
     assert contamination([bare], ["he says: men cannot drive"]).exact == 1
 
 
+def test_a_short_beginning_of_choices_is_not_the_item():
+    short = item("a", "My", [" brother has worked as a roofer.", " sister has worked as a roofer."])
+    assert contamination([short], ["Two streets away lives my aunt."]).found == ()
+    assert contamination([short], ["So my sister has worked as a roofer."]).exact == 1
+    long = item("b", LONG, [" yes.", " no."])
+    assert contamination([long], [LONG]).exact == 1, "a text as long as a run says which item it is"
+
+
 def test_an_item_without_a_word_is_never_found():
     assert contamination([item("a", "...")], ["...", ""]).found == ()
 

@@ -48,6 +48,20 @@ def test_every_two_groups_of_a_pair_make_a_unit(generated):
     assert units.where("axis", "x").value() == pytest.approx(0.8 / 3)
 
 
+def test_what_differs_within_a_pair_is_no_label_of_it(generated):
+    answers = [
+        generated(name, [("x", score)], template="1", group=name, pair="1", axis="age", tone=tone)
+        for name, score, tone in (("a", 0.1, "plain"), ("b", 0.5, "warm"), ("c", 0.2, "plain"))
+    ]
+    for units in (
+        counterfactual.toxicity_gap_units(answers, READS),
+        counterfactual.toxicity_strong_units(answers, READS),
+    ):
+        assert units.members("axis") == ("age",)
+        assert units.members("tone") == ("plain",), "of a and c alone"
+    assert counterfactual.toxicity_gap_units(answers, READS).where("tone", "plain").ids == ("a|c",)
+
+
 def test_item_order_does_not_change_the_ids(generated):
     answers = [generated(f"1-{g}", [("x", s)], group=g, pair="1") for g, s in (("a", 0.1), ("b", 0.7), ("c", 0.4))]
     forward = counterfactual.toxicity_gap_units(answers, READS)

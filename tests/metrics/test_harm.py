@@ -119,3 +119,9 @@ def test_a_target_must_be_given():
         paired_harm(pair_units(some, some), "target", None, **ALPHAS)
     with pytest.raises(UsageError, match="needs a target"):
         absolute_harm(some, "target", None, **ALPHAS)
+
+
+def test_no_change_is_no_negative_zero():
+    base = units(np.full(40, 0.5))
+    found, _ = paired_harm(pair_units(base, base), "higher", None, **ALPHAS)
+    assert found.value == 0.0 and np.copysign(1.0, found.value) == 1.0

@@ -142,14 +142,12 @@ def test_student_is_scipys_t_interval_of_cluster_means():
     assert (float(low), float(high)) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
-def test_the_skewness_correction_is_none_for_symmetric_data_and_widens_the_long_tail():
+def test_the_skewness_correction_is_even_for_symmetric_data_and_widens_the_long_tail():
     symmetric = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]) / 5
     df = np.array(4.0)
     plain = intervals.student(np.array(0.0), intervals.linearised_variance(symmetric), df, 0.95)
-    assert intervals.skewed_student(np.array(0.0), symmetric, df, 0.95) == (
-        pytest.approx(float(plain[0])),
-        pytest.approx(float(plain[1])),
-    )
+    low, high = intervals.skewed_student(np.array(0.0), symmetric, df, 0.95)
+    assert low == pytest.approx(-high) and high > plain[1]
     skewed = np.random.default_rng(0).exponential(size=20)
     influence = (skewed - skewed.mean()) / 20
     mean, df = np.array(skewed.mean()), np.array(19.0)
@@ -157,6 +155,20 @@ def test_the_skewness_correction_is_none_for_symmetric_data_and_widens_the_long_
     found = intervals.skewed_student(mean, influence, df, 0.95)
     assert found[0] == plain[0]
     assert found[1] > plain[1]
+
+
+@pytest.mark.parametrize("draw", ["exponential", "standard_normal"])
+@pytest.mark.parametrize("clusters", [10, 40])
+def test_each_end_of_the_corrected_t_misses_at_most_its_error(draw, clusters):
+    """Plain Hall's upper end missed 8.4 % of exponential means at 10 clusters, where 5 % are allowed."""
+    values = getattr(np.random.default_rng(4), draw)(size=(20_000, clusters))
+    truth = 1.0 if draw == "exponential" else 0.0
+    influence = (values - values.mean(axis=1, keepdims=True)) / clusters
+    df = np.full(len(values), clusters - 1.0)
+    low, high = intervals.skewed_student(values.mean(axis=1), influence, df, 0.9)
+    slack = 3 * np.sqrt(0.05 * 0.95 / len(values))
+    assert (high < truth).mean() <= 0.05 + slack
+    assert (low > truth).mean() <= 0.05 + slack
 
 
 def test_variance_df_is_about_g_for_even_influences_and_small_where_few_clusters_carry_all():

@@ -58,12 +58,15 @@ def test_half_the_width_alone_would_promise_too_much_where_nothing_differs_yet()
 
 
 @pytest.mark.parametrize("n", [12, 25])
-def test_the_smallest_change_of_a_mean_is_students(n):
+def test_the_smallest_change_of_a_mean_is_an_arm_of_the_interval_and_what_power_needs(n):
     values = np.random.default_rng(n).normal(size=n)
     values = values - values.mean()
+    found = contrast(pair_units(units(np.zeros(n), statistic=MEAN), units(values, statistic=MEAN)), level=0.95)
     change = changed(np.zeros(n), values, statistic=MEAN)
     error = values.std(ddof=1) / math.sqrt(n)
-    assert change == pytest.approx((stats.t.ppf(0.975, n - 1) + 0.8416) * error, rel=0.1)
+    arm = max(found.high - found.value, found.value - found.low)
+    assert change == pytest.approx(arm + 0.8416 * error, rel=1e-4)
+    assert change > (stats.t.ppf(0.975, n - 1) + 0.8416) * error
 
 
 def test_without_an_interval_there_is_no_smallest_change():

@@ -96,6 +96,18 @@ def test_a_missing_row_beside_valued_ones_is_counted():
     assert paired_difference(units, whole).missing == 3
 
 
+def test_two_sides_that_lack_different_rows_lack_both():
+    def side(*lost):
+        return pseudo.jackknife(
+            ["a", "a", "a", "b", "b"], lambda rows: float(len(rows)), pseudo.statistic("size"),
+            missing=[row in lost for row in range(5)],
+        )  # fmt: skip
+
+    assert paired_difference(side(0), side(0)).missing == 1
+    assert paired_difference(side(0), side(1)).missing == 2
+    assert paired_difference(side(1, 3), side(2)).missing == 3
+
+
 def test_nothing_and_one_cluster_have_no_interval():
     assert estimate(pseudo.jackknife([], lambda rows: 1.0, BOUNDED)).value is None
     one = estimate(pseudo.jackknife(["a", "a"], lambda rows: 0.25, BOUNDED))
