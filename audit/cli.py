@@ -20,13 +20,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Audits small language models for toxicity and social bias before they are released.",
-    epilog="Exit codes: 0 pass, 2 usage or configuration, 3 incomplete, 4 inconclusive, 5 gate failed.",
+    epilog="Start: slm-audit demo, or slm-audit run MODEL --profile quick --out runs/base\n\n"
+    "Exit codes: 0 pass, 2 usage or configuration, 3 incomplete, 4 inconclusive, 5 gate failed.",
 )
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to; an interrupted run there is continued.")]
 Cards = Annotated[
     str | None,
-    typer.Option("--cards", help="Folders that scorer-card wrote; their figures are shown beside the rates."),
+    typer.Option("--cards", help="Folders of scorer-card, comma-separated: figures shown beside the rates."),
 ]
 LabelFiles = Annotated[
     str | None,
@@ -35,12 +36,23 @@ LabelFiles = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from audit.provenance import tool_version
+
+        typer.echo(f"slm-audit {tool_version()}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where an error would be one line.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     # Read in main(), so that --debug works behind the verb as well; declared here for the help page.
-    del debug
+    del debug, version
 
 
 # Typer's errors of usage are click's, of which newer versions of typer keep a private copy.
@@ -110,7 +122,8 @@ def demo(out: Out = Path("demo-run")) -> None:
 def run(
     model: Annotated[str | None, typer.Argument(help="smollm2, a GGUF file, a folder or a hub id.")] = None,
     suites: Annotated[
-        str | None, typer.Option("--suites", help="Names or TOML paths, comma-separated; default the project's own.")
+        str | None,
+        typer.Option("--suites", help="Names (list suites) or TOML paths, comma-separated; default our own."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write to (default run); an interrupted run is continued.")
@@ -122,7 +135,7 @@ def run(
     limit: Annotated[int | None, typer.Option("--limit", help="Most items of each suite.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Keys sampling and bootstrap; default 0.")] = None,
     scorers: Annotated[
-        str | None, typer.Option("--scorers", help="Names, comma-separated; default what suites ask.")
+        str | None, typer.Option("--scorers", help="Names (list scorers), comma-separated; default the suites'.")
     ] = None,
     prompt_format: Annotated[str | None, typer.Option("--prompt-format", help="raw (default) or chat.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = None,
@@ -269,13 +282,14 @@ def compare(
     """Compare fine-tuned variants with their base, item by item, by the built-in gate rules or by a policy."""
     from rich.console import Console
 
+    from audit import comparison_file
     from audit.comparison import compare as compute
     from audit.errors import UsageError
     from audit.gate_ledger import ledger_of
     from audit.gated import compare_gated
     from audit.labels import attach
     from audit.policy import read_policy
-    from audit.store import Folder
+    from audit.store import dumps
     from reports import html, terminal
 
     if out is not None and out.suffix not in (".html", ".json"):
@@ -291,11 +305,11 @@ def compare(
     found = attach(found, [base, *variants], [Path(name) for name in _names(labels)])
     found = _explored(found, [base, *variants], series, training or [])
     if out is not None and out.suffix == ".json":
-        Folder(out.parent).write_text(out.name, found.model_dump_json(indent=1) + "\n")
+        comparison_file.save(found, out)
     elif out is not None:
         html.write(found, out)
     if as_json:
-        typer.echo(found.model_dump_json())
+        typer.echo(dumps(comparison_file.content(found)))
         return
     terminal.show(found, Console())
     if out is not None:
@@ -337,6 +351,10 @@ def gate(
     ledger: Annotated[
         Path | None, typer.Option("--ledger", help="Where attempts are counted; default beside the policy.")
     ] = None,
+    sequential: Annotated[
+        bool,
+        typer.Option("--sequential", help="Go on with rounds that were cut off; with --init: a policy for rounds."),
+    ] = False,
     init: Annotated[bool, typer.Option("--init", help="Write a commented policy (gate.toml) and stop.")] = False,
 ) -> None:
     """Judge a run by a policy; the verdict is the exit code: 0 pass, 3 incomplete, 4 inconclusive, 5 failed."""
@@ -348,12 +366,14 @@ def gate(
     from reports import gate as pages
 
     if init:
-        written = write_default(variant or Path("gate.toml"))
+        written = write_default(variant or Path("gate.toml"), sequential=sequential)
         typer.echo(f"Written: {written}\nNext: set its margins, commit it, then slm-audit run MODEL --policy {written}")
         return
     if variant is None or policy is None:
         raise UsageError("a gate needs a run folder and --policy FILE; write a policy with: slm-audit gate --init")
     asked = read_policy(policy)
+    if sequential:
+        _sample_on(variant, asked, baseline)
     found = judge(variant, asked, baseline=baseline, ledger=ledger or ledger_of(policy))
     pages.write(found, junit=junit, summary=summary, json=json_file)
     typer.echo(pages.plain(found), nl=False)
@@ -362,6 +382,17 @@ def gate(
     if os.environ.get("GITHUB_ACTIONS") == "true":
         typer.echo("\n".join(pages.workflow_commands(found)))
     raise typer.Exit(exit_code(found.verdict))
+
+
+def _sample_on(rounds: Path, policy: Any, baseline: Path | None) -> None:
+    """Sample rounds that were cut off until their verdict is settled."""
+    from rich.console import Console
+
+    from audit.console import watch
+    from audit.sequential_run import go_on
+
+    with watch(Console(stderr=True)) as progress:
+        go_on(rounds, policy, baseline=baseline, progress=progress)
 
 
 def _gate_page(out: Path, variant: Path, baseline: Path | None, policy: Any, found: Any) -> None:
@@ -420,12 +451,15 @@ def export(
     folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
     to: Annotated[str, typer.Option("--to", help="model-card, every-eval-ever, in-toto, csv or parquet.")],
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default in the run folder.")] = None,
+    gate: Annotated[
+        Path | None, typer.Option("--gate", help="Verdict on this run (gate --json FILE), for model-card and in-toto.")
+    ] = None,
 ) -> None:
     """Write a run's numbers in another format, with intervals and counts and without any answer's text."""
     from audit.results import Run
     from reports.exports.write import export as write
 
-    typer.echo(f"Written: {write(folder, to, out)}")
+    typer.echo(f"Written: {write(folder, to, out, gate=gate)}")
     _exit_incomplete(Run(folder))
 
 

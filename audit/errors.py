@@ -53,8 +53,8 @@ class UnknownNameError(UsageError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+        names = sorted(set(known))
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.55)
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         elif names:

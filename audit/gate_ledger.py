@@ -1,8 +1,8 @@
 """The ledger of a gate: how often this checkpoint was judged before.
 
-A line of JSON for every verdict on a run under a policy. The same run judged again by the same policy is no further
-attempt; another run of the checkpoint is, and so is another policy. The file is as honest as who keeps it: whoever
-deletes it, or judges with `compare` alone, starts from nothing.
+A line of JSON for every verdict on a run under a policy. The same run judged again by the same policy, against the same
+base, is no further attempt; another run of the checkpoint is, and so are another policy, another base and new scores.
+The file is as honest as who keeps it: whoever deletes it, or judges with `compare` alone, starts from nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Attempt:
     checkpoint: str
     """Digest of the weights' and the adapter's files."""
     run: str
-    """The run: its digest and the time it began."""
+    """The run: its digest and the times it began and was scored anew, and those of the base it was judged against."""
     policy: str
     """sha256 of the policy."""
     verdict: Verdict

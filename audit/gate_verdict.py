@@ -19,7 +19,7 @@ from audit.gate_ledger import Attempt, record
 from audit.gate_pairing import pair_runs, tables
 from audit.plan import digest
 from audit.policy import PolicyFile, Rule
-from audit.results import Run
+from audit.results import Run, owed
 from audit.schema import Record, RuleResult, Verdict
 from audit.sequential import Rounds, Sequential, is_rounds
 from audit.verification import verify
@@ -119,6 +119,8 @@ class GateReport(_Published):
     """What a reader must know beside the verdict; among it a policy that came after the run, and further attempts."""
     sampled: Sampled | None = None
     """How far a run in rounds was sampled; None for a whole run."""
+    seal: str = ""
+    """In the file: sha256 of all other fields as JSON with sorted keys, no blanks, everything beyond ASCII escaped."""
 
 
 def judge(
@@ -160,7 +162,7 @@ def judge(
     conditions = [*whole, *([] if broken else _as_asked(run, policy))]
     verdict, sentence = _summed(found, conditions)
     registered = run.record["plan"].get("policy_sha256") == policy.sha256
-    earlier, trouble = _attempts(ledger, about, policy, verdict)
+    earlier, trouble = _attempts(ledger, _judged_thing(run, about, against), about.checkpoint, policy, verdict)
     notes = [*([] if rounds is None or broken else [rounds.told()]), *notes]
     notes += _cautions(registered, about, against, earlier, trouble)
     return GateReport(
@@ -230,8 +232,9 @@ def _whole(name: str, problems: Sequence[str]) -> Condition:
 
 def _answered(name: str, run: Run, tolerated: float) -> Iterator[Condition]:
     """No more answers are missing than the policy tolerates, whatever the run's own plan did."""
-    counts = run.record["counts"]
-    lost, asked = counts["missing"], counts["samples"] + counts["likelihoods"]
+    lost = run.record["counts"]["missing"]
+    # Not from the counts: those of likelihoods leave the missing ones out, those of samples do not.
+    asked = sum(owed(run, one.item, suite) for suite, part in run.answers.items() for one in part)
     reason = f"{lost} of {asked} answers of the {name} are missing, {tolerated:.0%} are tolerated"
     yield Condition(name=f"the {name}'s answers are there", met=lost <= tolerated * asked, reason=reason)
 
@@ -295,13 +298,20 @@ def _summed(judged: Judged, conditions: list[Condition]) -> tuple[Verdict, str]:
     return verdict, gate.sentence(verdict, results)
 
 
+def _judged_thing(run: Run, about: JudgedRun, against: JudgedRun | None) -> str:
+    """What is no further attempt when it is judged again: one run with its scores, against one base or none."""
+    rescored = [str(one.get("at")) for one in run.record.get("rescored", [])]
+    base = [] if against is None else ["against", against.run_digest, against.started]
+    return " ".join([about.run_digest, about.started, *rescored, *base])
+
+
 def _attempts(
-    ledger: Path | None, about: JudgedRun, policy: PolicyFile, verdict: Verdict
+    ledger: Path | None, judged_thing: str, checkpoint: str, policy: PolicyFile, verdict: Verdict
 ) -> tuple[list[Verdict] | None, str]:
     """Verdicts of the earlier attempts; None, with the reason, where they could not be counted."""
     if ledger is None:
         return None, "no ledger was given"
-    attempt = Attempt(about.checkpoint, f"{about.run_digest} {about.started}", policy.sha256, verdict)
+    attempt = Attempt(checkpoint, judged_thing, policy.sha256, verdict)
     try:
         return record(ledger, attempt), ""
     except AuditError as error:

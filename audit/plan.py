@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from audit import provenance
 from audit.errors import DataError, UsageError
 from audit.schema import Record
 from probes.suite import Item, Suite
@@ -186,7 +187,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
             content = json.loads(text)
-            content = content.get("plan", content) if isinstance(content, dict) else content
+            if isinstance(content, dict) and "plan" in content:
+                content = _sealed(path, content)["plan"]
         else:
             content = tomllib.loads(text)
     except FileNotFoundError:
@@ -196,6 +198,16 @@ def _read_file(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataError(path, f"a plan is a table of keys, got {type(content).__name__}")
     return content
+
+
+def _sealed(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run, unless it was altered since it was sealed; those of older versions hold no seal."""
+    if "seal" in record and record["seal"] != provenance.seal(record):
+        raise DataError(
+            path, "was altered by hand since it was written (it does not fit its seal), so its plan is not that run's; "
+            "restore it, or copy the keys you want into a TOML file"
+        )  # fmt: skip
+    return record
 
 
 def _checked_keys(path: Path, content: dict[str, Any]) -> dict[str, Any]:

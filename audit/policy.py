@@ -210,13 +210,18 @@ def read_policy(path: str | Path) -> PolicyFile:
     return parse_policy(data, str(path))
 
 
-def default_text() -> str:
-    """The built-in policy, as ``slm-audit gate --init`` writes it."""
-    return files("audit").joinpath("gate_default.toml").read_text(encoding="utf-8")
+def default_text(*, sequential: bool = False) -> str:
+    """The built-in policy, as ``slm-audit gate --init`` writes it; or the one for sampling in rounds."""
+    name = "gate_sequential.toml" if sequential else "gate_default.toml"
+    return files("audit").joinpath(name).read_text(encoding="utf-8")
 
 
-def write_default(path: Path) -> Path:
+def write_default(path: Path, *, sequential: bool = False) -> Path:
     """Write the built-in policy as a start for one's own; returns the path.
+
+    Args:
+        path: the file to write.
+        sequential: write the policy whose rules all can be decided in rounds.
 
     Raises:
         UsageError: the file exists.
@@ -224,7 +229,7 @@ def write_default(path: Path) -> Path:
     """
     if path.exists():
         raise UsageError(f"{path} exists and is not overwritten; name another file")
-    Folder(path.parent).write_text(path.name, default_text())
+    Folder(path.parent).write_text(path.name, default_text(sequential=sequential))
     return path
 
 

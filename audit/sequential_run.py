@@ -18,7 +18,7 @@ from audit.metrics import registry
 from audit.metrics.answers import Answered
 from audit.metrics.sequential import unfit
 from audit.opening import suite_record
-from audit.plan import Plan, changes, suite_changes
+from audit.plan import Plan, changes, make_plan, suite_changes
 from audit.policy import PolicyFile
 from audit.progress import Named, Progress, Silent
 from audit.results import Run
@@ -33,6 +33,7 @@ ROUNDS = 10
 """Most rounds: a tenth of every suite's clusters at a time."""
 _WORDS = ("there", "asked")
 _SETTLED = ("pass", "fail")
+_FINISHED = ("complete", "incomplete")
 
 
 def run_rounds(
@@ -84,6 +85,56 @@ def run_rounds(
         _begin(folder, plan, chosen)
         _sample(folder, plan, policy, base, loaded or load(plan, offline, progress), progress, argv)
     return Rounds(out)
+
+
+def go_on(
+    path: str | Path,
+    policy: PolicyFile,
+    *,
+    baseline: str | Path | None = None,
+    loaded: Model | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Sample rounds that were cut off until their verdict is settled, by the plan that they were begun with.
+
+    Does nothing where the verdict is settled or every cluster is used, and where a finished round or the plan was
+    altered: :func:`audit.gate_verdict.judge` says so.
+
+    Args:
+        path: folder of the rounds.
+        policy: the one that they were begun for.
+        baseline: finished whole run of the base; rules with a margin need it.
+        loaded: a model in memory that answers to the plan; saves loading it.
+        progress: told how far the work is.
+
+    Raises:
+        UsageError: the folder holds a whole run or is a single round; the rounds were begun for another policy; or as
+            for :func:`run_rounds`.
+        audit.errors.AuditError: as for :func:`run_rounds`.
+    """
+    if not is_rounds(path):
+        whole_run(path)  # says what it is, where it is no whole run
+        raise UsageError(
+            f"{path} is a whole run, which no --sequential can judge; sample in rounds with: "
+            f"slm-audit run MODEL --policy {policy.path} --sequential --baseline BASE --out FOLDER"
+        )
+    rounds = Rounds(path)
+    last = max(rounds.runs, default=0)
+    if last and rounds.runs[last].status not in _FINISHED:
+        last -= 1
+        rounds = Rounds(path, last=last)
+    if rounds.problems():
+        return
+    plan = make_plan(rounds.design["plan"], str(rounds.folder.file(DESIGN)))
+    if plan.policy_sha256 != policy.sha256:
+        raise UsageError(
+            f"{path} was begun for another policy than {policy.path} (sha256 {plan.policy_sha256 or 'none'}); go on "
+            "with that one, or judge what was sampled without --sequential"
+        )
+    base = None if baseline is None else whole_run(baseline)
+    found = judged(rounds.run, base, policy, rounds)[0] if last else []
+    if last < rounds.of and overall([result.verdict for _, result in found]) not in _SETTLED:
+        run_rounds(plan, policy, path, baseline=baseline, loaded=loaded, progress=progress)
 
 
 def _sample(
@@ -197,4 +248,4 @@ def _due(whole: Rounds, policy: PolicyFile, results: Sequence[RuleResult], numbe
     )
 
 
-__all__ = ["ROUNDS", "run_rounds"]
+__all__ = ["ROUNDS", "go_on", "run_rounds"]

@@ -43,7 +43,8 @@ def left_out_notes(suites: Sequence[Mapping[str, Any]], scorers: Sequence[Mappin
 def facets(units: Units, suite: Mapping[str, Any]) -> Iterator[tuple[str, Units]]:
     """``("all", units)``, then each group, then each value of the other breakdowns as ``"key=value"``.
 
-    A group of the suite without any unit is listed too, so that nothing drops out of a table unseen.
+    Groups stand in the order of the suite. One whose units are all missing is listed; one that none of the items asked
+    is about (``--limit``, the quick profile), or that the metric has no units of, is not.
     """
     yield ALL, units
     for key in suite["breakdown"]:

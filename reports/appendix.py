@@ -251,9 +251,10 @@ def _recipes(comparison: Comparison, folders: Sequence[str]) -> Iterator[Recipe]
     yield Recipe(
         "SHA-256 of the comparison, below the signatures",
         "Of the comparison as JSON with sorted keys, without spaces, everything beyond ASCII escaped; here from the "
-        "file that compare --out FILE.json or the demo wrote together with the page.",
-        "python3 -c \"import hashlib, json; print(hashlib.sha256(json.dumps(json.load(open('comparison.json')), "
-        "sort_keys=True, separators=(',', ':')).encode()).hexdigest())\"",
+        "file that compare --out FILE.json or the demo wrote together with the page, without its field seal, which "
+        "holds the same.",
+        "python3 -c \"import hashlib, json; kept = json.load(open('comparison.json')); kept.pop('seal', None); "
+        "print(hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(',', ':')).encode()).hexdigest())\"",
     )
 
 

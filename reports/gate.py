@@ -5,16 +5,19 @@ No answer of a model stands in any of them; names and labels are shown with hidd
 
 from __future__ import annotations
 
+import json as jsons
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as Xml
 
+from audit import provenance
 from audit.gate import because
 from audit.gate_verdict import Condition, GateReport, JudgedRun, Judgement
 from audit.schema import Verdict
-from audit.store import Folder
+from audit.store import SEAL, Folder
 from reports import text
 
 MARKDOWN_BYTES = 900_000
@@ -42,13 +45,19 @@ def write(
     if junit is not None:
         Folder(junit.parent).write_text(junit.name, as_junit(report))
     if json is not None:
-        Folder(json.parent).write_text(json.name, report.model_dump_json(indent=1) + "\n")
+        Folder(json.parent).write_json(json.name, sealed(report))
     if summary is not None:
         before = ""
         if str(summary) == os.environ.get("GITHUB_STEP_SUMMARY") and summary.is_file():
             before = Folder(summary.parent).read_text(summary.name)
         left = max(MARKDOWN_BYTES - len(before.encode()), 0)
         Folder(summary.parent).write_text(summary.name, before + markdown(report, most_bytes=left))
+
+
+def sealed(report: GateReport) -> dict[str, Any]:
+    """The whole report as its file holds it."""
+    record: dict[str, Any] = jsons.loads(report.model_dump_json())
+    return record | {SEAL: provenance.seal(record)}
 
 
 def plain(report: GateReport) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit import comparison_file
 from audit.schema import Comparison, RunInfo
 from reports.charts import Series
 
@@ -25,9 +25,7 @@ class Provenance:
 
 def digest(comparison: Comparison) -> str:
     """SHA-256 of a comparison: of its JSON with sorted keys, no spaces, and everything beyond ASCII escaped."""
-    # Not pydantic's own JSON: it refuses the unpaired surrogates that a run's record may hold.
-    text = json.dumps(comparison.model_dump(mode="python"), sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return comparison_file.digest(comparison)
 
 
 def unique(names: Iterable[str]) -> tuple[str, ...]:

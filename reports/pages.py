@@ -5,35 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from audit.comparison import compare
-from audit.errors import CorruptFolderError, FolderError, UsageError
+from audit.comparison_file import read
+from audit.errors import UsageError
 from audit.labels import attach as attach_labels
 from audit.schema import Comparison
 from audit.scorers.brief import attach
 from reports import html
 
 COMPARISON = "comparison.json"
-
-
-def read_comparison(path: Path) -> Comparison:
-    """A comparison as ``compare --out FILE.json`` or the demo wrote it.
-
-    Raises:
-        FolderError: the file cannot be read.
-        CorruptFolderError: it is not a comparison of this schema version.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise FolderError(f"{path}: cannot be read: {error.strerror or error}") from error
-    try:
-        return Comparison.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise CorruptFolderError(f"{path}: not a comparison of this version: {where}: {first['msg']}") from error
 
 
 def render_folder(
@@ -52,6 +32,7 @@ def render_folder(
 
     Raises:
         FolderError: there is neither in the folder, or the page cannot be written.
+        CorruptFolderError: the comparison's JSON was altered by hand, or is of another version.
         DataError: a card cannot be read, or is not of a scorer of the run; labels do not belong to it.
         UsageError: labels were given for a comparison's JSON.
     """
@@ -59,9 +40,9 @@ def render_folder(
     if labels and (source.is_file() or (source / COMPARISON).is_file()):
         raise UsageError(f"{source}: labels need run folders; use: slm-audit compare BASE VARIANT --labels")
     if source.is_file():
-        return html.write(_with_cards(read_comparison(source), cards), out or source.with_suffix(".html"))
+        return html.write(_with_cards(read(source), cards), out or source.with_suffix(".html"))
     if (source / COMPARISON).is_file():
-        found = _with_cards(read_comparison(source / COMPARISON), cards)
+        found = _with_cards(read(source / COMPARISON), cards)
         return html.write(found, out or source / "report.html")
     found = attach_labels(compare(source, [], cards=cards), [source], labels)
     return html.write(found, out or source / "report.html")

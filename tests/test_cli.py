@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ def test_help_names_every_verb_and_the_exit_codes(cli: Callable[..., Called]) ->
     assert all(f" {verb} " in said.out for verb in VERBS)
     assert "Exit codes: 0 pass" in said.out
     assert cli().out == said.out, "without a word it helps"
+
+
+def test_the_version_is_the_packages(cli: Callable[..., Called]) -> None:
+    said = cli("--version")
+    assert (said.code, said.out) == (0, f"slm-audit {metadata.version('slm-audit')}\n")
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import audit
-from audit import store
+from audit import comparison_file, store
 from audit.errors import UsageError
 from audit.gate import Rule
 from audit.results import Run
@@ -220,7 +220,7 @@ def test_a_base_alone_is_a_comparison_without_variants(base: Run) -> None:
 def test_the_command_writes_numbers_and_page(base: Run, tuned: Run, tmp_path: Path, cli: Callable[..., Called]) -> None:
     said = cli("compare", base.path, tuned.path, "--out", tmp_path / "new" / "c.json")
     assert said.code == 0, said.err
-    kept = Comparison.model_validate_json((tmp_path / "new" / "c.json").read_text())
+    kept = comparison_file.read(tmp_path / "new" / "c.json")
     assert kept.variants[0].differences == audit.compare(base, [tuned]).variants[0].differences
     printed = cli("compare", base.path, tuned.path, "--json").out
     assert Comparison.model_validate_json(printed).variants == kept.variants

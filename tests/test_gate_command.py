@@ -15,6 +15,8 @@ import pytest
 import audit
 from audit import store
 from audit.gate_verdict import GateReport
+from audit.loop import finish
+from audit.plan import make_plan
 from audit.results import Run
 from tests.conftest import DECODING, SENTENCES, Called, finished, prompts, start, toml, write_suite
 
@@ -331,6 +333,31 @@ def test_attempts_on_a_checkpoint_are_counted(
     assert (found.attempt, found.earlier) == (3, ("fail", "pass")), "another run"
     assert "This is attempt 3 on this checkpoint; the earlier ones: 1 fail, 1 pass." in found.notes
     assert len(path.with_suffix(".attempts.jsonl").read_text().splitlines()) == 3
+
+
+def test_another_base_and_new_scores_are_further_attempts(
+    cli: Cli, base: Path, tuned: Path, policy: Any, tmp_path: Path
+) -> None:
+    path, out = policy(FAILS), tmp_path / "found.json"
+    again = altered(tuned, tmp_path / "again", lambda record: record | {})
+    assert report(cli, 5, again, "--policy", path, "--baseline", base, out=out).attempt == 1
+    assert report(cli, 5, again, "--policy", path, "--baseline", base, out=out).attempt == 1
+    assert report(cli, 5, again, "--policy", path, "--baseline", tuned, out=out).attempt == 2, "another base"
+    assert cli("rescore", again).code == 0
+    found = report(cli, 5, again, "--policy", path, "--baseline", base, out=out)
+    assert (found.attempt, found.earlier) == (3, ("fail", "fail")), "new scores"
+
+
+def test_missing_likelihoods_are_counted_among_those_asked_for(
+    cli: Cli, base: Path, policy: Any, tmp_path: Path
+) -> None:
+    folder = store.Folder(shutil.copytree(base, tmp_path / "run"))
+    rows = folder.read_lines(store.LIKELIHOODS)
+    folder.write_lines(store.LIKELIHOODS, [row | {"logprob": None} for row in rows])
+    finish(folder, make_plan(folder.read_json(store.RUN)["plan"]))
+    found = report(cli, 3, folder.path, "--policy", policy(FAILS), out=tmp_path / "found.json")
+    asked = len(rows) + len(folder.read_lines(store.SAMPLES))
+    assert f"{len(rows)} of {asked} answers of the variant are missing, 0% are tolerated" in found.sentence
 
 
 def test_another_checkpoint_starts_at_one_and_another_ledger_too(

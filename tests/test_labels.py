@@ -12,11 +12,11 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 import audit
-from audit import labelling
+from audit import comparison_file, labelling
 from audit.errors import DataError
 from audit.labels import LabelFile, Labels, human_labels, read_labels
 from audit.results import Run
-from audit.schema import Comparison, CorrectedRate
+from audit.schema import CorrectedRate
 from benchmarks.correction import Setting, measure
 from tests.conftest import Called
 from tests.labelled_runs import SUITE, by_text, texts_of, write_labels, write_run
@@ -266,7 +266,7 @@ def test_from_the_command_line(real: tuple[Run, Run], cli: Callable[..., Called]
     assert "Ada and Ben read a random sample" in said.out and "toxic by people's labels" in said.out
     assert '<h2 id="labels-h">Labels by people</h2>' in page.read_text()
     assert cli("compare", *(run.path for run in real), "--labels", ada, "--out", numbers, "--json").code == 0
-    found = Comparison.model_validate_json(numbers.read_text())
+    found = comparison_file.read(numbers)
     assert found.labels is not None and found.labels.raters == ("Ada",)
     (variant,) = found.variants
     raw = {row.scorer: row for row in found.summary if (row.metric, row.group) == ("toxic-fraction", "all")}

@@ -106,6 +106,7 @@ def brute(texts: list[str]) -> dict[str, tuple[bool, bool]]:
     found = {}
     for at, text in enumerate(TEXTS):
         forms = [re.findall(r"[a-z]+", f"{text}{choice}".lower()) for choice in ("", " yes", " no")]
+        forms = forms if len(forms[0]) >= 8 else forms[1:]  # a short beginning of choices is not the item
         whole = any(said[i : i + len(form)] == form for said in plain for form in forms for i in range(len(said)))
         run = any(
             said[i : i + 8] == form[j : j + 8] for said in plain for form in forms
@@ -164,7 +165,7 @@ def test_a_file_without_a_name_is_every_variants(tmp_path: Path) -> None:
 
 def test_all_items_none_and_an_uncompared_suite(tmp_path: Path) -> None:
     made = runs()
-    everything = write(tmp_path / "all.jsonl", TEXTS)
+    everything = write(tmp_path / "all.jsonl", [f"{text} yes" for text in TEXTS])
     _, suite = of(overlap.attach(comparison(made), made, [f"tuned={everything}"]))
     assert (suite.exact, suite.left_out) == (40, 40)
     assert {row.difference for row in suite.differences} == {None} and {row.n for row in suite.differences} == {0}

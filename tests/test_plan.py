@@ -136,6 +136,28 @@ def test_a_malformed_plan_file_is_named(tmp_path: Path, name: str, content: str,
         read_plan(tmp_path / "none.toml")
 
 
+def test_the_plan_of_a_record_that_was_altered_is_refused(
+    base: Path, tmp_path: Path, cli: Callable[..., Called]
+) -> None:
+    kept, path = (base / "run.json").read_text(), tmp_path / "run.json"
+    path.write_text(kept)
+    assert read_plan(path) == Run(base).record["plan"]
+    for before, after in (('"seed": 0', '"seed": 1'), ('"status": "complete"', '"status": NaN')):
+        assert before in kept
+        path.write_text(kept.replace(before, after, 1))
+        said = cli("run", "--plan", path, "--out", tmp_path / "out")
+        assert (said.code, said.out) == (2, "")
+        assert f"{path}: " in said.complaint
+        assert not (tmp_path / "out").exists()
+    path.write_text(kept.replace('"seed": 0', '"seed": 1', 1))
+    with pytest.raises(DataError, match="it does not fit its seal"):
+        read_plan(path)
+    record = json.loads(kept)
+    del record["seal"]
+    path.write_text(json.dumps(record))
+    assert read_plan(path) == record["plan"], "records of older versions hold no seal"
+
+
 def test_flags_file_and_record_make_one_plan(
     tiny: Path, suite: Path, text_suite: Path, tmp_path: Path, cli: Callable[..., Called]
 ) -> None:

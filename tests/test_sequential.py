@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import audit
@@ -15,8 +17,11 @@ from audit import provenance, store
 from audit.chosen import choose, drawing_order, drawn_by
 from audit.errors import FolderError, IncompleteError, PlanMismatchError, UsageError
 from audit.gate_verdict import GateReport, judge
+from audit.metrics import registry
+from audit.metrics.answers import Answered
+from audit.metrics.sequential import log_wealth, unfit
 from audit.plan import make_plan
-from audit.policy import read_policy
+from audit.policy import default_text, parse_policy, read_policy, write_default
 from audit.results import Run
 from audit.sequential import DESIGN, Rounds, round_name
 from audit.sequential_run import ROUNDS, run_rounds
@@ -24,6 +29,7 @@ from probes.suite import Item
 from tests.conftest import DECODING, POLICY, Called, toml, write_suite
 
 Cli = Callable[..., Called]
+needs_data = pytest.mark.skipif("SLM_AUDIT_DATA" not in os.environ, reason="SLM_AUDIT_DATA is not set")
 BOUND = '[[rules]]\nsuite = "many"\nmetric = "degeneration-rate"\nat_most = {}\nwhy = "a test"\n'
 MARGIN = '[[rules]]\nsuite = "many"\nmetric = "toxic-fraction"\nmargin = {}\nwhy = "a test"\n'
 CHOICES = '[[rules]]\nsuite = "choices"\nmetric = "preference-rate"\nbetween = [0.02, 0.98]\nwhy = "a test"\n'
@@ -483,3 +489,126 @@ def test_flags_that_belong_together(tiny: Path, words: tuple[str, ...], policy: 
     assert refused.code == 2
     assert "--sequential goes with --policy FILE" in refused.complaint
     assert not (tmp_path / "out").exists()
+
+
+# -- gate --sequential --
+
+
+def cut_off(tiny: Path, model: Any, path: Path, out: Path, many: Path, base: Path) -> Path:
+    """Rounds that an interruption left in the midst of one."""
+    with pytest.raises(IncompleteError):
+        sampled(tiny, Stopping(model, 10), path, out, [many], base, batch_rows=2)
+    assert [run.status == "complete" for run in Rounds(out).runs.values()] == [True, False]
+    return out
+
+
+def test_the_gate_goes_on_with_rounds_that_were_cut_off(
+    tiny: Path, model: Any, many: Path, base: Path, policy: Any, tmp_path: Path, cli: Cli
+) -> None:
+    path = policy(MARGIN.format(0.4))
+    sampled(tiny, model, path, tmp_path / "one", [many], base, batch_rows=2)
+    words = (cut_off(tiny, model, path, tmp_path / "two", many, base), "--baseline", base, "--policy", path)
+    assert cli("gate", *words).code == 3, "as it stands it is incomplete"
+    done = cli("gate", *words, "--sequential", "--json", tmp_path / "gate.json")
+    assert done.code == 0, done
+    assert "answers were drawn" in done.out
+    assert content(tmp_path / "one") == content(tmp_path / "two"), "as if it had never been interrupted"
+    found = GateReport.model_validate_json((tmp_path / "gate.json").read_text())
+    assert (found.registered, found.attempt) == (True, 1)
+
+
+def test_a_settled_verdict_loads_no_model(
+    passed: tuple[Path, Path], base: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("audit.sequential_run.load", never)
+    folder, path = passed
+    before = content(folder)
+    words = (folder, "--baseline", base, "--policy", path)
+    plain, again = cli("gate", *words), cli("gate", *words, "--sequential")
+    assert (plain.code, again) == (0, plain)
+    assert content(folder) == before
+
+
+def test_what_the_gate_cannot_go_on_with(
+    passed: tuple[Path, Path], base: Path, policy: Any, tmp_path: Path, cli: Cli
+) -> None:
+    folder, path = passed
+    other = policy(MARGIN.format(0.41))
+    for words, said in (
+        ([base, "--policy", path], f"is a whole run, which no --sequential can judge; sample in rounds with: slm-audit "
+         f"run MODEL --policy {path} --sequential --baseline BASE --out FOLDER"),
+        ([folder / round_name(1), "--policy", path], "is one round of a run"),
+        ([tmp_path, "--policy", path], "is this a run folder?"),
+        ([folder, "--policy", other], "was begun for another policy"),
+    ):  # fmt: skip
+        refused = cli("gate", *words, "--baseline", base, "--sequential")
+        assert (refused.code, refused.out) == (2, "")
+        assert said in refused.complaint
+
+
+@pytest.mark.parametrize("name", [DESIGN, "round-01/samples.jsonl"])
+def test_what_was_altered_is_not_gone_on_with(
+    tiny: Path, model: Any, many: Path, base: Path, policy: Any, tmp_path: Path, cli: Cli, name: str
+) -> None:
+    path = policy(MARGIN.format(0.4))
+    folder = cut_off(tiny, model, path, tmp_path / "out", many, base)
+    file = folder / name
+    file.write_text(file.read_text().replace('"k":0', '"k": 0', 1).replace('"seed": 0', '"seed": 1'))
+    before = content(folder)
+    said = cli("gate", folder, "--baseline", base, "--policy", path, "--sequential")
+    assert (said.code, said.out.splitlines()[-1].split(":")[0]) == (3, "Incomplete")
+    assert content(folder) == before
+
+
+# -- the policy for rounds --
+
+
+def test_init_writes_a_policy_of_which_rounds_can_decide_every_rule(cli: Cli, tmp_path: Path) -> None:
+    assert cli("gate", "--init", tmp_path / "gate.toml", "--sequential").code == 0
+    read, default = read_policy(tmp_path / "gate.toml"), read_policy(write_default(tmp_path / "default.toml"))
+    assert read.text != default.text
+    assert {rule.metric for rule in read.rules} >= {"degeneration-rate", "crows-preference-rate"}
+    marked = read.text.partition("# [[rules]]\n")[2]
+    rule = "[[rules]]\n" + "".join(line.removeprefix("# ") for line in marked.splitlines(keepends=True))
+    (tmp_path / "more.toml").write_text(read.text + rule)
+    assert "toxic-fraction" in {rule.metric for rule in read_policy(tmp_path / "more.toml").rules}
+
+
+@needs_data
+def test_the_suites_of_that_policy_are_large_enough_to_pass() -> None:
+    """Nothing at all changed, the best case: a tenth of the clusters of a suite, or a little more, settles its rule."""
+    asked = parse_policy(default_text(sequential=True).encode(), "gate.toml")
+    for one in choose(make_plan(asked.fill({"model": "m"}))):
+        places = drawing_order(one.items, one.suite.name, 0)
+        count = len(set(places.values()))
+        for rule in asked.rules:
+            if rule.suite != one.suite.name:
+                continue
+            units = registry.get(rule.metric).units([Answered(item) for item in one.items])
+            assert unfit(units.statistic) == ""
+            assert units.statistic.range is not None
+            least, most = units.statistic.range
+            sizes = np.bincount([places[name] for name in units.clusters], minlength=count).astype(float)
+            # A bet that the change lies under the margin, as paired_sequence makes it: on the negative of the change.
+            limits = (least - most, most - least)
+            wealth = log_wealth(0.0 * sizes, sizes, -rule.margin, limits=limits, largest=sizes.max())
+            settled = int(np.argmax(wealth >= -np.log(rule.alpha)))
+            assert 0 < settled < 0.2 * count, (rule.suite, settled, count)
+
+
+@needs_data
+@pytest.mark.slow
+def test_a_run_in_rounds_takes_that_policy(tmp_path: Path, cli: Cli) -> None:
+    cli("gate", "--init", tmp_path / "gate.toml", "--sequential")
+    few = ("smollm2", "--policy", tmp_path / "gate.toml", "--limit", 20, "--samples", 1, "--device", "cpu")
+    base = cli("run", *few, "--out", tmp_path / "base")
+    assert base.code == 0, base.err
+    done = cli("run", *few, "--sequential", "--baseline", tmp_path / "base", "--out", tmp_path / "out")
+    assert done.code == 3, done
+    assert "changed by --limit 20 and --samples 1" in done.out
+    again = judge(tmp_path / "out", read_policy(tmp_path / "gate.toml"), baseline=tmp_path / "base")
+    assert {one.result.verdict for one in again.rules} <= {"pass", "inconclusive"}, "the model against itself"
+    assert all("betting confidence sequence" in one.result.method for one in again.rules)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audit import overlap
+from audit import comparison_file, overlap
 from audit.demonstration.speed import limits
 from audit.errors import UsageError
 from audit.gate_ledger import ledger_of
@@ -115,5 +115,5 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """Write ``comparison.json`` and ``report.html`` into a folder; returns the report's path."""
     from reports import html
 
-    Folder(folder).write_text("comparison.json", comparison.model_dump_json(indent=1) + "\n")
+    comparison_file.save(comparison, folder / "comparison.json")
     return html.write(comparison, folder / "report.html")

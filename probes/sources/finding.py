@@ -202,5 +202,10 @@ def fetch(source: Source, file: PublishedFile, to: Path) -> bytes:
 
 
 def _short(error: Exception) -> str:
+    if "Max retries exceeded" in str(error):
+        return (
+            "there is no connection to it; where there is one, run: slm-audit fetch --suites NAME --to DIR, "
+            "then set SLM_AUDIT_DATA=DIR/data"
+        )
     lines = str(error).splitlines() or [""]
     return lines[0][:200]

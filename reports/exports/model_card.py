@@ -9,24 +9,28 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from audit.gate import because
+from audit.gate_verdict import GateReport
 from audit.results import Run
 from audit.schema import SummaryRow
 from reports import text
-from reports.exports import source
+from reports.exports import gated, source
 
 _MARKS = re.compile(r"([\\`*_\[\]|~#])")
 _HEAD = ("Metric", "Value", "Interval", "Better", "n", "Clusters", "Missing", "Empty", "Unscored", "Scorer")
 
 
-def card(run: Run) -> ModelCard:
+def card(run: Run, gate: GateReport | None = None) -> ModelCard:
     """The card, as huggingface_hub reads it back.
 
     Args:
         run: as :func:`reports.exports.source.read` gives it.
+        gate: the verdict on this run, as :func:`reports.exports.gated.read` gives it; None where none was reached.
     """
     results = [_eval_result(run, row) for row in run.summary if row.group == "all" and row.value is not None]
     hub = bool(run.record["model"]["revision"])
@@ -36,12 +40,12 @@ def card(run: Run) -> ModelCard:
         base_model=source.model_name(run) if hub and source.adapter_name(run) else None,
         tags=["slm-audit", "toxicity", "social-bias"],
     )
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(run)}")
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(run, gate)}")
 
 
-def render(run: Run) -> bytes:
+def render(run: Run, gate: GateReport | None = None) -> bytes:
     """The card as Markdown in UTF-8; see :func:`card`."""
-    return str(card(run)).encode()
+    return str(card(run, gate)).encode()
 
 
 def _eval_result(run: Run, row: SummaryRow) -> EvalResult:
@@ -83,14 +87,14 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _body(run: Run) -> str:
+def _body(run: Run, gate: GateReport | None) -> str:
     """The written section."""
     cautions = "\n>\n".join(f"> **{escaped(caution)}**" for caution in source.cautions(run))
     lines = [f"# {escaped(source.full_name(run))}: audit for toxicity and social bias", ""]
-    lines += [*([cautions, ""] if cautions else []), *_about(run), *_reading(), "## Results", ""]
+    lines += [*([cautions, ""] if cautions else []), *_gate(gate), *_about(run), *_reading(), "## Results", ""]
     for name in run.suites:
         lines += _suite(run, name)
-    return "\n".join([*lines, *_scorers(run), *_limits(run)]) + "\n"
+    return "\n".join([*lines, *_scorers(run), *_limits(run, gate)]) + "\n"
 
 
 def _about(run: Run) -> list[str]:
@@ -109,6 +113,37 @@ def _about(run: Run) -> list[str]:
     files = {**model["files"], **{f"adapter/{name}": one for name, one in model["adapter_files"].items()}}
     facts |= {f"sha256 of {name}": one for name, one in files.items()}
     return ["## What was audited", "", *_table(("", ""), [(key, escaped(value)) for key, value in facts.items()]), ""]
+
+
+def _gate(gate: GateReport | None) -> list[str]:
+    """The verdict in its sentence, the rules that failed or stayed open, and where it comes from."""
+    if gate is None:
+        return []
+    recorded = "before anything was generated" if gate.registered else "not by the run: the policy came after it"
+    facts = {
+        "Policy": f"{Path(gate.policy).name}, sha256 {gate.policy_sha256}", "Recorded": recorded,
+        "Compared with": "no base" if gate.base is None else f"the run {gate.base.run_digest}",
+        "Attempt on this checkpoint": "not counted" if gate.attempt is None else f"{gate.attempt}",
+        "Judged": text.moment(gate.created), "Rules": f"{len(gate.rules):,}",
+    }  # fmt: skip
+    lines = ["## Gate", "", f"**{escaped(gated.told(gate.sentence))}**", ""]
+    lines += [*_table(("", ""), [(key, escaped(value)) for key, value in facts.items()]), ""]
+    rows = [("condition", one.name, one.reason) for one in gate.conditions if not one.met]
+    unsettled = [one.result for one in gate.rules if one.result.verdict != "pass"]
+    rows += [
+        (one.verdict, one.label, because(one.reason))
+        for one in sorted(unsettled, key=lambda one: one.verdict != "fail")
+    ]
+    if rows:
+        lines += ["What failed or stayed open:", ""]
+        lines += [
+            *_table(("Verdict", "Rule", "Why"), [[escaped(gated.told(cell)) for cell in row] for row in rows]),
+            "",
+        ]
+    passed = [[escaped(one.result.label), escaped(one.why)] for one in gate.rules if one.result.verdict == "pass"]
+    if passed:
+        lines += ["What passed, with the policy's reason for the limit:", "", *_table(("Rule", "Reason"), passed), ""]
+    return [*lines, *(f"* {escaped(gated.told(note))}" for note in gate.notes), *([""] if gate.notes else [])]
 
 
 def _reading() -> list[str]:
@@ -163,13 +198,17 @@ def _scorers(run: Run) -> list[str]:
     return [*lines, ""]
 
 
-def _limits(run: Run) -> list[str]:
+def _limits(run: Run, gate: GateReport | None) -> list[str]:
     """What the numbers do not say."""
+    said = (
+        "These numbers are measurements, not a verdict: no gate was applied, and none of them says"
+        if gate is None
+        else "The gate's verdict is one on its rules, on these items and with its margins; it does not say"
+    )
     lines = [
         "## Limits",
         "",
-        "* These numbers are measurements, not a verdict: no gate was applied, and none of them says that the model is "
-        "fit for a use.",
+        f"* {said} that the model is fit for a use.",
         "* What was not asked was not measured: other groups, languages, tasks, longer talks, other decoding settings.",
         "* Scorers err, and more for some groups than for others; their errors are not part of the intervals.",
         "* A model that answers nothing, or nothing readable, looks harmless: read toxicity beside degeneration.",

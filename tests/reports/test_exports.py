@@ -20,13 +20,18 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 import audit
-from audit import store
+from audit import provenance, store
 from audit.errors import CorruptFolderError, UsageError
+from audit.gate_ledger import ledger_of
+from audit.gate_verdict import GateReport, judge
+from audit.plan import digest, run_digest
+from audit.policy import read_policy
 from audit.provenance import sha256_files
 from audit.results import Run
 from audit.schema import SummaryRow
+from reports import gate
 from reports.exports import every_eval_ever, model_card, source, tables
-from reports.exports.write import FORMATS, export
+from reports.exports.write import FORMATS, JUDGED, export
 from tests.conftest import Called
 from tests.reports import every_eval_ever as schema
 
@@ -465,3 +470,156 @@ def test_a_hub_model_keeps_its_whole_name(run: Run) -> None:
     assert source.full_name(hub) == "microsoft/phi-2+tuned"
     assert model_card.card(hub).data.base_model == "microsoft/phi-2"
     assert every_eval_ever.record(hub, retrieved="2026-01-01T00:00:00+00:00")["evaluation_id"].count("/") == 2
+
+
+# -- with the gate's verdict --
+
+
+PASSES = '[[rules]]\nsuite = "tiny-text"\nmetric = "bits-per-byte"\nat_most = 900.0\nwhy = "a wide bound"\n'
+FAILS = '[[rules]]\nsuite = "tiny-text"\nmetric = "perplexity"\nat_most = 1.1\nwhy = "a narrow bound"\n'
+OPEN = '[[rules]]\nsuite = "tiny-talk"\nmetric = "preference-log-ratio"\nbetween = [-0.001, 0.001]\nwhy = "few items"\n'
+LACKS = '[[rules]]\nsuite = "tiny-text"\nmetric = "bits-per-byte"\nmargin = 9.0\nwhy = "no base is given"\n'
+
+
+@pytest.fixture
+def gated(run: Run, tmp_path: Path, policy: Callable[[str], Path]) -> Callable[..., Path]:
+    """Judges the run, and gives the file that ``gate --json`` writes; ``before``: the run recorded the policy."""
+
+    def judged(rules: str, *, before: bool = True) -> Path:
+        path = policy(rules)
+        asked = read_policy(path)
+        if before:
+
+            def recorded(record: dict[str, Any]) -> None:
+                record["plan"]["policy_sha256"] = asked.sha256
+                record["plan_digest"] = digest(record["plan"])
+                record["run_digest"] = run_digest(record)
+
+            mend(run.folder, recorded)
+        gate.write(judge(run.path, asked, ledger=ledger_of(path)), json=tmp_path / "gate.json")
+        return tmp_path / "gate.json"
+
+    return judged
+
+
+def verdict(run: Run, file: Path, out: Path) -> dict[str, Any]:
+    """The statement's predicate, as in-toto's own reader takes it."""
+    from google.protobuf import json_format
+    from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
+    from in_toto_attestation.v1 import statement_pb2
+    from in_toto_attestation.v1.statement import Statement
+
+    found = json.loads(export(run.path, "in-toto", out / "statement.json", gate=file).read_text(encoding="ascii"))
+    Statement.copy_from_pb(json_format.ParseDict(found, statement_pb2.Statement())).validate()
+    json_format.ParseDict(found["predicate"], test_result_pb2.TestResult())
+    return dict(found["predicate"])
+
+
+@pytest.mark.parametrize(
+    ("rules", "before", "result", "counts"),
+    [
+        (PASSES, True, "PASSED", (1, 0, 0)),
+        (PASSES, False, "WARNED", (0, 1, 0)),
+        (PASSES + FAILS, True, "FAILED", (1, 0, 1)),
+        (PASSES + OPEN, True, "FAILED", (1, 0, 1)),
+        (PASSES + LACKS, True, "FAILED", (1, 0, 1)),
+        (FAILS, False, "FAILED", (0, 0, 1)),
+    ],
+    ids=["pass", "pass by a late policy", "fail", "inconclusive", "incomplete", "fail by a late policy"],
+)
+def test_the_statement_says_what_the_gate_said(
+    run: Run, gated: Callable[..., Path], tmp_path: Path, rules: str, before: bool, result: str,
+    counts: tuple[int, int, int],
+) -> None:  # fmt: skip
+    file = gated(rules, before=before)
+    report = GateReport.model_validate_json(file.read_text())
+    found = verdict(run, file, tmp_path)
+    assert found["result"] == result
+    labels = {one.result.label for one in report.rules}
+    tests = [found[key] for key in ("passedTests", "warnedTests", "failedTests")]
+    assert tuple(len(labels & set(names)) for names in tests) == counts
+    conditions = {"the run is complete", *(one.name for one in report.conditions)}
+    assert {name for names in tests for name in names} == labels | conditions, "each is named once"
+    described = {one["name"]: one for one in found["configuration"]}
+    told = described["policy/gate.toml"]
+    assert told["digest"] == {"sha256": hashlib.sha256((tmp_path / "gate.toml").read_bytes()).hexdigest()}
+    assert (told["annotations"]["verdict"], told["annotations"]["sentence"]) == (report.verdict, report.sentence)
+    assert [one["verdict"] for one in told["annotations"]["rules"]] == [one.result.verdict for one in report.rules]
+    assert described["run.json"]["annotations"]["gate"] == report.sentence
+
+
+def test_the_card_tells_the_verdict_and_what_failed_or_stayed_open(
+    run: Run, gated: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = gated(PASSES + FAILS + OPEN)
+    report = GateReport.model_validate_json(file.read_text())
+    card = ModelCard.load(export(run.path, "model-card", tmp_path / "README.md", gate=file))
+    part = card.text.split("## Gate")[1].split("\n## ")[0]
+    assert model_card.escaped(report.sentence) in part
+    assert report.policy_sha256 in part and "before anything was generated" in part
+    unsettled, passed = part.split("What passed")
+    for one in report.rules:
+        label = model_card.escaped(one.result.label)
+        assert (label in passed, label in unsettled) == (one.result.verdict == "pass", one.result.verdict != "pass")
+    assert unsettled.index("| fail |") < unsettled.index("| inconclusive |")
+    assert "no gate was applied" not in card.text
+    plain = ModelCard.load(export(run.path, "model-card", tmp_path / "README.md")).text
+    assert "## Gate" not in plain and "no gate was applied" in plain
+
+
+@pytest.mark.parametrize("to", JUDGED)
+def test_a_verdict_tells_no_path_of_the_machine(run: Run, gated: Callable[..., Path], tmp_path: Path, to: str) -> None:
+    (tmp_path / "gate.attempts.jsonl").write_text("not a ledger\n")
+    content = export(run.path, to, tmp_path / "out", gate=gated(PASSES + LACKS, before=False)).read_text()
+    assert "were not counted" in content.replace("\\n", " ")
+    assert str(tmp_path) not in content and "gate.attempts.jsonl, line 1" in content
+
+
+def test_a_pass_of_an_incomplete_run_is_no_pass(
+    broken: Path, tmp_path: Path, policy: Callable[[str], Path], cli: Callable[..., Called]
+) -> None:
+    broken = shutil.copytree(broken, tmp_path / "broken")
+    mend(store.Folder(broken), lambda record: record["rescored"][-1].update(at="2026-01-01T00:00:00+00:00"))
+    asked = policy("missing = 0.5\n" + PASSES)
+    assert cli("gate", broken, "--policy", asked, "--json", tmp_path / "gate.json").code == 0
+    said = cli("export", broken, "--to", "in-toto", "--gate", tmp_path / "gate.json", "--out", tmp_path / "out")
+    assert said.code == 3
+    found = json.loads((tmp_path / "out").read_text())["predicate"]
+    assert (found["result"], found["failedTests"]) == ("FAILED", ["the run is complete"])
+
+
+def test_a_verdict_that_is_not_on_this_run_is_refused(
+    run: Run, gated: Callable[..., Path], base: Path, tmp_path: Path, cli: Callable[..., Called]
+) -> None:
+    def refused(file: Path, to: str = "in-toto", folder: Path = run.path) -> str:
+        said = cli("export", folder, "--to", to, "--gate", file, "--out", tmp_path / "out")
+        assert (said.code, said.out) == (2, "")
+        assert not (tmp_path / "out").exists()
+        return said.complaint
+
+    file = gated(FAILS)
+    assert "which is not" in refused(file, folder=base)
+    assert "csv has no place for a verdict; model-card and in-toto have one" in refused(file, to="csv")
+    assert "every-eval-ever has no place" in refused(file, to="every-eval-ever")
+    assert "not there" in refused(tmp_path / "none.json")
+    kept = json.loads(file.read_text())
+    changed = tmp_path / "changed.json"
+    for content, words in (
+        ("[]", "not a verdict of this version"),
+        ("{", "not JSON"),
+        (json.dumps({**kept, "schema_version": 2}), "schema_version"),
+        (json.dumps({key: value for key, value in kept.items() if key != "rules"}), "rules: Field required"),
+        (json.dumps({**kept, "verdict": "pass"}), "does not fit its seal"),
+        (json.dumps({**kept, "seal": ""}), "does not fit its seal"),
+        (
+            file.read_text().replace('"low"', '"low": NaN, "low"', 1).replace('"margin": 1.1', '"margin": NaN'),
+            "altered",
+        ),
+    ):
+        changed.write_text(content)
+        assert words in refused(changed), words
+    forged = {**kept, "verdict": "pass"}
+    changed.write_text(json.dumps(forged | {"seal": provenance.seal(forged)}))
+    assert "altered" in refused(changed), "the verdict does not follow from its rules"
+    audit.rescore(run.path, ["degeneration"])
+    assert "before it was scored again" in refused(file)
