@@ -87,6 +87,20 @@ class Glyph:
     """Outlines of arrow heads where the interval goes on beyond the plot."""
     said: str
 
+    @property
+    def silent(self) -> bool:
+        """Whether it says nothing when pointed at and is no more than a mark with a thin bar."""
+        return not self.said and self.thick is None and (self.x is not None or self.bar is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The silent marks of one look as two outlines: thousands of single elements would weigh a page down."""
+
+    look: str
+    bars: str
+    dots: str
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -119,6 +133,23 @@ class Chart:
     glyphs: tuple[Glyph, ...]
     sides: tuple[str, str] | None
     """Words under the left and the right end of the axis."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What ``silent`` marks draw, joined by their look."""
+        found: dict[str, list[Glyph]] = {}
+        for glyph in self.glyphs:
+            if glyph.silent:
+                found.setdefault(glyph.look, []).append(glyph)
+        return tuple(
+            Layer(
+                look,
+                "".join(f"M{g.bar[0]} {g.y}H{g.bar[1]}" for g in glyphs if g.bar),
+                "".join(f"M{g.x} {g.y}{g.shape}" if g.x is not None else "" for g in glyphs)
+                + "".join(arrow for g in glyphs for arrow in g.arrows),
+            )
+            for look, glyphs in found.items()
+        )
 
 
 def lean(at: float) -> float:

@@ -19,6 +19,9 @@ from reports.charts import Series
 ALL = "all"
 _ORDER = {"fail": 0, "incomplete": 1, "inconclusive": 2, "pass": 3}
 
+_HALF_A_PAGE = 58
+"""Letters of the columns' heads that fit beside the groups' names on half the width of a printed page."""
+
 Key = tuple[str, str, str, str]
 Step = Literal[-4, -3, -2, -1, 0, 1, 2, 3, 4]
 """Colour of a cell: 4 much worse ... 0 no side ... -4 much better; 1 and -1 may be chance."""
@@ -76,6 +79,11 @@ class Map:
     """Cells whose interval leaves no change out."""
     estimated: int
     """Cells with an interval."""
+
+    @property
+    def slim(self) -> bool:
+        """Whether two of it fit beside each other on paper: a column is as wide as the longest word of its head."""
+        return sum(max(map(len, column.label.split()), default=0) for column in self.columns) <= _HALF_A_PAGE
 
     @property
     def chance(self) -> float:

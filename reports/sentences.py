@@ -5,6 +5,7 @@ Pure functions of the records. They return plain text; whoever prints it shows h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from audit.schema import Comparison, Difference, RuleResult, SummaryRow, VariantComparison
@@ -49,6 +50,48 @@ def verdict(
         opened = "is not judged: the gate is incomplete" if rule.verdict == "incomplete" else _VERBS[rule.verdict]
         return f"{name} {opened}; for {about}, {why}{tally}."
     return f"{name} {_VERBS[rule.verdict]}{_told(rule, about, unit, base)}, on {_basis(rule)}{_settled(rule)}{tally}."
+
+
+def plainly(rule: RuleResult | None) -> str:
+    """What the rule behind a verdict found, in units of what was declared tolerable: needs no knowledge of the metric.
+
+    Args:
+        rule: the rule that decided or came nearest to it.
+
+    Returns:
+        A sentence, e.g. ``"In plain words: by this measure it became worse by about 4.7 times what was declared
+        tolerable, and by at least 2.8 times."``; empty for an absolute bound, a margin of zero, or an open interval.
+    """
+    if rule is None or rule.kind != "non-inferiority" or rule.margin <= 0 or rule.low is None or rule.high is None:
+        return ""
+    if rule.harm is None or not all(map(math.isfinite, (rule.low, rule.high))):
+        return ""
+    least, about, most = (end / rule.margin for end in (rule.low, rule.harm, rule.high))
+    if rule.verdict == "fail":
+        return (
+            f"In plain words: by this measure it became worse by about {_times(about)} what was declared tolerable, "
+            f"and by at least {_times(least)}."
+        )
+    if rule.verdict == "pass":
+        if most <= 0:
+            return "In plain words: where it came nearest to failing it is better than before."
+        doubt = ", if at all," if least <= 0 else ""
+        return (
+            f"In plain words: where it came nearest to failing it became worse{doubt} by at most {_times(most)} what "
+            "was declared tolerable."
+        )
+    if rule.verdict == "inconclusive":
+        other = "unchanged or better" if least <= 0 else f"worse by only {_times(least)} what was declared tolerable"
+        return (
+            f"In plain words: there are too few answers to tell. By this measure it may be {other}, or worse by up to "
+            f"{_times(most)} {'what was declared tolerable' if least <= 0 else 'that'}."
+        )
+    return ""
+
+
+def _times(share: float) -> str:
+    """How often the margin: whole percentages under one, else a decimal."""
+    return f"{100 * share:.0f}\u00a0% of" if share < 0.995 else f"{share:.1f} times"
 
 
 _ADJECTIVES = {"fail": "failed", "pass": "passed", "inconclusive": "inconclusive", "incomplete": "incomplete"}

@@ -162,9 +162,15 @@ def _digits(size: float, decimals: int) -> str:
 
 
 def interval(low: float | None, high: float | None, unit: str, *, signed: bool = False) -> str:
-    """An interval in words that cannot be mistaken for a minus: ``"-0.2 to +1.4 pp"``."""
+    """An interval in words that cannot be mistaken for a minus: ``"-0.2 to +1.4 pp"``.
+
+    An end within a millionth of zero is written as zero where it bounds a share or a score: the lower end where few
+    answers count is such.
+    """
     if low is None or high is None:
         return "no interval"
+    if unit == "share" or (unit == "score" and not signed):
+        low, high = (0.0 if abs(end) < 1e-6 else end for end in (low, high))
     left, right = number(low, unit, signed=signed), number(high, unit, signed=signed)
     tail = "\u00a0pp" if signed else "\u00a0%"
     if unit == "share" and left.endswith(tail):

@@ -124,6 +124,8 @@ class VariantView:
     """The rule that decided, or came nearest to it."""
     words: str
     """The verdict in one sentence, with its uncertainty."""
+    plain: str
+    """The same in units of what was declared tolerable; empty where that says nothing."""
     chart: forest.Chart | None
     policy: PolicyUse | None
     """What stands beside the verdict of a policy file."""
@@ -337,7 +339,11 @@ def _group_tables(
     changes: Mapping[tuple[int, str], Change],
     order: Sequence[str],
 ) -> tuple[GroupTable, ...]:
-    """Tables by group and by every other facet; more than four runs are spread over several, the base in each."""
+    """Tables by group and by every other facet; more than four runs are spread over several, the base in each.
+
+    More than four runs are not drawn: drawings of every metric, run and group weigh a page down, and their numbers
+    stand in the tables, their colours in the heat maps.
+    """
     names = [group for _, group in rows if group != ALL]
     facets: dict[str, list[str]] = {}
     for name in dict.fromkeys([*(group for group in order if group in names), *names]):
@@ -356,7 +362,8 @@ def _group_tables(
             )
             label = charts.identity(identity, "g", facet, str(start))
             drawn = [(row.name, [(one, found) for one, found, _ in row.cells]) for row in lines]
-            chart = charts.values(head, label, drawn) if 1 < len(lines) <= charts.MOST_GROUPS else None
+            few = len(series) <= _RUNS_PER_TABLE and 1 < len(lines) <= charts.MOST_GROUPS
+            chart = charts.values(head, label, drawn) if few else None
             tables.append(GroupTable(facet.replace("_", " ") or "group", shown, lines, chart))
     return tuple(tables)
 
@@ -394,6 +401,7 @@ def _variant(series: Series, variant: VariantComparison, use: PolicyUse | None, 
         sentences.verdict(
             series.name, whole.base.name, variant, closest.rule if closest else None, summary=whole.summary
         ),
+        sentences.plainly(closest.rule) if closest and gate and gate.verdict == closest.rule.verdict else "",
         charts.gate(f"{identity}-gate", series.name, [(view.rule, view.unit, view.about) for view in ordered]),
         use,
     )

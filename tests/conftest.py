@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -248,6 +248,15 @@ def tuned(tiny: Path, adapter: Path, base: Path, suite: Path, text_suite: Path) 
     """The same of a variant."""
     suites = [str(suite), str(text_suite)]
     return audit.run(str(tiny), suites, base.parent / "tuned", adapter=str(adapter), device="cpu").path
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A browser for all tests of pages."""
+    from tests.browsing import launched
+
+    with launched() as browser:
+        yield browser
 
 
 POLICY = "version = 1\n"

@@ -1,16 +1,14 @@
-"""Comparisons to be rendered, and a browser to look at the result."""
+"""Comparisons to be rendered."""
 
 # ruff: noqa: E501  (tables of invented metrics read better a line each)
 
 from __future__ import annotations
 
 import random
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from audit.schema import (
     Comparison,
@@ -429,17 +427,3 @@ def hostile_text() -> str:
 def build() -> Callable[..., Comparison]:
     """The builder above; tests cannot import from one another."""
     return make_comparison
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, headless. A report that no browser has opened is not tested, so there is no skip."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("the report tests need Chromium on the PATH; install it with: apt-get install chromium")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-             "--no-first-run", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
-        yield browser
-        browser.close()

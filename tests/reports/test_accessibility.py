@@ -11,9 +11,8 @@ from playwright.sync_api import Browser
 
 from audit.schema import Comparison
 from reports import html
+from tests.browsing import SERIOUS, open_everything, serious
 from tests.reports.test_explorer import NAMES, filled
-
-SERIOUS = ("serious", "critical")
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +44,11 @@ def test_axe_finds_nothing_serious(
     page = context.new_page()
     page.goto(pages[name], wait_until="load")
     if opened:
-        page.locator("#reveal-all").check()
-        page.locator("#show-slurs").check()
-        page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+        open_everything(page)
     # Contrast takes most of the time: it is looked at once in the light and once in the dark, with everything open.
-    contrast = {"color-contrast": {"enabled": name == "demo" and opened}}
-    found = Axe().run(page, options={"resultTypes": ["violations"], "rules": contrast}).response["violations"]
+    found = serious(page, contrast=name == "demo" and opened)
     context.close()
-    serious = {
-        (one["id"], one["help"], tuple(node["html"][:160] for node in one["nodes"][:3]))
-        for one in found
-        if one["impact"] in SERIOUS
-    }
-    assert serious == set()
+    assert found == set()
 
 
 def test_axe_would_have_found_it(chromium: Browser, pages: dict[str, str], tmp_path: Path) -> None:

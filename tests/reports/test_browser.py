@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page
+from playwright.sync_api import Browser
 
 from audit.schema import Comparison
 from reports import html
-
-
-@dataclass
-class Watched:
-    """A page, and everything that it tried to do."""
-
-    page: Page
-    url: str
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-    dialogs: list[str] = field(default_factory=list)
+from tests.browsing import Watched, open_everything, overflow, watch
 
 
 @pytest.fixture(scope="module")
@@ -45,56 +34,23 @@ def visit(chromium: Browser, files: dict[str, Path]) -> Iterator[Callable[..., W
             java_script_enabled=scripts,
         )
         contexts.append(context)
-        page = context.new_page()
-        seen = Watched(page, files[name].as_uri())
-
-        def answer(dialog: Dialog) -> None:
-            seen.dialogs.append(dialog.message)
-            dialog.dismiss()
-
-        page.on("request", lambda request: seen.requests.append(request.url))
-        page.on("console", lambda message: seen.complaints.append(message.text))
-        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-        page.on("dialog", answer)
-        page.goto(seen.url, wait_until="load")
-        return seen
+        return watch(context, files[name].as_uri())
 
     yield go
     for context in contexts:
         context.close()
 
 
-def overflow(page: Page) -> list[str]:
-    """Elements that stick out of the window although no box of their own scrolls them."""
-    found: list[str] = page.evaluate(
-        """() => [...document.querySelectorAll('body *')].filter(e => {
-            if (e.getBoundingClientRect().right <= innerWidth + 1 || e.closest('.skip')) return false;
-            for (let p = e.parentElement; p; p = p.parentElement) {
-                const kept = ['auto', 'scroll', 'hidden'].includes(getComputedStyle(p).overflowX);
-                if (kept || p.tagName === 'svg') return false;
-            }
-            return true;
-        }).map(e => e.outerHTML.slice(0, 120))"""
-    )
-    return found
-
-
 @pytest.mark.parametrize("name", ["demo", "single", "hostile"])
 @pytest.mark.parametrize("width", [1280, 375, 320])
 def test_nothing_runs_nothing_leaves_nothing_sticks_out(visit: Callable[..., Watched], name: str, width: int) -> None:
     seen = visit(name, width=width)
-    if name != "single":
-        seen.page.locator("#reveal-all").check()
-    seen.page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+    open_everything(seen.page)
     seen.page.mouse.move(200, 300)
     seen.page.wait_for_timeout(200)
     assert seen.requests == [seen.url]
-    assert seen.complaints == []
-    assert seen.dialogs == []
-    assert seen.page.evaluate("typeof window.pwned") == "undefined"
+    seen.quiet()
     assert seen.page.evaluate("document.scripts.length") == 1, "the page's own, which filters the examples"
-    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert overflow(seen.page) == []
 
 
 def test_the_policy_would_stop_a_script_that_got_in(visit: Callable[..., Watched], files: dict[str, Path]) -> None:
@@ -194,18 +150,19 @@ def test_light_and_dark_differ_and_both_are_readable(visit: Callable[..., Watche
 
 
 def test_paper_keeps_tables_whole_and_harm_covered(visit: Callable[..., Watched]) -> None:
-    page = visit("demo", width=680).page
+    page = visit("demo", width=703).page
+    assert page.locator("#signature").is_visible() and not page.locator("#signature-paper").is_visible()
     page.emulate_media(media="print")
     assert not any(box.is_visible() for box in page.locator(".veiled").all())
     assert not page.locator("nav.contents").is_visible()
-    assert page.locator(".signature table").is_visible()
-    open_tables = page.locator("table:not(details table)").all()
+    assert page.locator("#signature-paper table").is_visible() and not page.locator("#signature").is_visible()
+    open_tables = page.locator("table:not(details table, #signature table)").all()
     assert len(open_tables) > 10 and all(table.is_visible() for table in open_tables)
     folded = page.locator("details.by-group:not(.unfold):has(table)").first
     assert not folded.locator("table").first.is_visible(), "paper shows what the screen shows"
     folded.evaluate("e => e.open = true")
     assert folded.locator("table").first.is_visible()
-    assert overflow(page) == [], "680 pixels are the width of A4 between its margins"
+    assert overflow(page) == [], "703 pixels are the width of A4 between its margins"
     paper = page.pdf(prefer_css_page_size=True, print_background=True)
     assert paper.startswith(b"%PDF")
     assert paper.count(b"/Type /Page\n") > 5
@@ -214,9 +171,11 @@ def test_paper_keeps_tables_whole_and_harm_covered(visit: Callable[..., Watched]
 
 
 def test_paper_shows_what_was_uncovered(visit: Callable[..., Watched]) -> None:
-    page = visit("hostile", width=680).page
+    page = visit("hostile", width=703).page
     page.locator("#example-2").check()
     page.emulate_media(media="print")
+    shown = [example.is_visible() for example in page.locator(".example").all()]
+    assert shown == [False, True, False, False], "an example that stays covered takes no paper"
     box = page.locator("#examples .example").nth(1).locator(".answer .text").nth(1)
     sizes = box.evaluate("e => [e.clientHeight, e.scrollHeight]")
     assert sizes[0] >= sizes[1] > 2000, "paper does not scroll"

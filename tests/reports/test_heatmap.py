@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -119,6 +120,12 @@ def test_every_cell_is_the_harm_of_its_group_and_metric(build: Callable[..., Com
         assert one.chance == pytest.approx(0.05 * 39)
 
 
+def test_maps_with_short_words_fit_beside_each_other_on_paper(build: Callable[..., Comparison]) -> None:
+    one = maps(build())["identity-prompts"][0]
+    assert sum(max(len(word) for word in column.label.split()) for column in one.columns) < 58 and one.slim
+    assert not replace(one, columns=one.columns * 4).slim
+
+
 def test_the_worst_verdict_comes_first(build: Callable[..., Comparison]) -> None:
     comparison = build()
     verdicts = {one.run.name: one.gate.verdict for one in comparison.variants if one.gate}
@@ -212,7 +219,7 @@ def test_the_table_says_what_it_shows_and_numbers_carry_the_sign(build: Callable
             assert look in {"x", "z", "w1", "w2", "w3", "w4", "b1", "b2", "b3", "b4"}
             assert (look[0] == "w") == number.startswith("+"), "plus is worse: the sign alone tells the side"
             assert (look[0] == "b") == number.startswith(text.MINUS)
-    section = source[source.index('<section id="groups"') : source.index('<section id="gate"')]
+    section = source[source.index('<section id="groups"') : source.index('<section id="every"')]
     assert section.count("<details") == 2 * 2, "all but the worst variant's maps are folded"
     assert "chance would colour about 2" in tables[0]
 

@@ -82,7 +82,8 @@ def test_every_element_is_closed(page: Page) -> None:
 def test_nothing_in_the_page_can_act_or_fetch(page: Page) -> None:
     tags = {tag for tag, _ in page.elements}
     assert page.all("script") in ([], [{}]), "the page's own script, without a source"
-    assert not tags & {"img", "link", "iframe", "object", "embed", "form", "base", "audio", "video", "use"}
+    assert not tags & {"img", "link", "iframe", "object", "embed", "form", "base", "audio", "video"}
+    assert all(re.fullmatch(r"#m\d+", attrs.get("href", "")) for attrs in page.all("use")), "outlines of this page only"
     for tag, attrs in page.elements:
         assert not any(name.startswith("on") or name in ("style", "src", "srcdoc", "xlink:href") for name in attrs), tag
         assert (attrs.get("href") or "#").startswith("#")
@@ -144,6 +145,26 @@ def test_a_page_of_the_demos_size_is_small(source: str, build: Callable[..., Com
     assert rows >= 60
 
 
+def test_silent_marks_of_one_look_are_one_outline(build: Callable[..., Comparison]) -> None:
+    page = view.page(build())
+    chart = page.suites[0].metrics[0].groups[0].chart
+    assert chart is not None and all(glyph.silent for glyph in chart.glyphs)
+    assert [layer.look for layer in chart.layers] == [one.look for one in page.series]
+    for layer in chart.layers:
+        own = [glyph for glyph in chart.glyphs if glyph.look == layer.look]
+        assert layer.bars.count("H") == len(own) and all(f"M{g.x} {g.y}{g.shape}" in layer.dots for g in own)
+
+
+def test_six_runs_of_demanding_suites_stay_small(build: Callable[..., Comparison]) -> None:
+    """Five variants: every table stays, drawings of every metric by group do not, and the page says so."""
+    found = build(tuple(f"variant-{i}" for i in range(5)), excerpts=24)
+    words = html.render(found)
+    assert len(words.encode()) < 2_000_000
+    assert "not every metric is drawn" in words and "Drawings: every metric by group" not in words
+    page = view.page(found)
+    assert all(table.chart is None and table.rows for s in page.suites for m in s.metrics for table in m.groups)
+
+
 def test_the_parts_come_in_the_order_in_which_they_are_read(source: str) -> None:
     order = [
         "verdict",
@@ -194,7 +215,7 @@ def test_a_smoke_test_scorer_is_named_beside_every_number_it_made(source: str) -
     blocks = [b for b in bodies if "group-row" in b]
     assert len(blocks) == 3, "values, changes, tests"
     for block in blocks:
-        cells = re.findall(r"<td>(.*?)</td>", re.sub(r'<span class="interval">.*?</span>', "", block), re.S)
+        cells = re.findall(r"<td>(.*?)</td>", re.sub(r"<small>.*?</small>", "", block), re.S)
         values = [cell for cell in cells if re.search(r"\d\.\d|below", cell) and " to " not in cell]
         assert values
         assert all("†" in cell for cell in values)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from audit.labels import LabelFile, open_between
 from audit.metrics import agreement
 from audit.schema import Comparison, CorrectedRate, HumanLabels, Span
 from reports import corrected, html, labelling
+from tests.browsing import Watched, serious, watch
 
 DIGEST = "ab12" * 16
 CASES = [
@@ -37,24 +36,6 @@ ADA, BEN = "12131224", "11231243"
 """The keys that each presses, an answer each."""
 
 
-@dataclass
-class Watched:
-    """A page, and everything that it tried to do."""
-
-    page: Page
-    url: str
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def quiet(self) -> None:
-        """Nothing was asked for, nothing went wrong, nothing sticks out."""
-        assert [url for url in self.requests if url != self.url and not url.startswith("blob:")] == []
-        assert self.complaints == []
-        assert self.page.evaluate("typeof window.pwned") == "undefined"
-        width = self.page.viewport_size["width"]
-        assert self.page.evaluate("document.documentElement.scrollWidth") <= width
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return labelling.write(DIGEST, CASES, tmp_path_factory.mktemp("page") / "new" / "label.html")
@@ -70,20 +51,11 @@ def visit(chromium: Browser, source: Path) -> Iterator[Callable[..., Watched]]:
             color_scheme=scheme,
         )  # fmt: skip
         contexts.append(context)
-        return watched(context, source)
+        return watch(context, source.as_uri())
 
     yield go
     for context in contexts:
         context.close()
-
-
-def watched(context: BrowserContext, source: Path) -> Watched:
-    seen = Watched(context.new_page(), source.as_uri())
-    seen.page.on("request", lambda request: seen.requests.append(request.url))
-    seen.page.on("console", lambda message: seen.complaints.append(message.text))
-    seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    seen.page.goto(seen.url, wait_until="load")
-    return seen
 
 
 def start(page: Page, name: str) -> None:
@@ -248,12 +220,12 @@ def test_axe_finds_nothing_serious(chromium: Browser, source: Path, tmp_path: Pa
     context = chromium.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
     )  # fmt: skip
-    page = watched(context, source).page
-    found = Axe().run(page).response["violations"]
+    page = watch(context, source.as_uri()).page
+    found = serious(page)
     start(page, "Ada")
     press(page, "1")
     page.keyboard.press("Space")
-    found += Axe().run(page).response["violations"]
+    found |= serious(page)
     page.get_by_role("button", name="Compare two raters").click()
     for name, keys, box in (("Ada", ADA, "#first-file"), ("Ben", BEN, "#second-file")):
         labels = {str(at): WORDS[key] for at, key in enumerate(keys, start=1)}
@@ -261,10 +233,9 @@ def test_axe_finds_nothing_serious(chromium: Browser, source: Path, tmp_path: Pa
         path.write_text(LabelFile(schema_version=1, sample=DIGEST, rater=name, labels=labels).model_dump_json())
         page.locator(box).set_input_files(path)
     page.locator("#settling").wait_for()
-    found += Axe().run(page).response["violations"]
+    found |= serious(page)
     context.close()
-    serious = [(one["id"], one["nodes"][0]["html"][:160]) for one in found if one["impact"] in ("serious", "critical")]
-    assert serious == []
+    assert found == set()
 
 
 def test_without_scripts_the_page_says_that_it_needs_them(visit: Callable[..., Watched]) -> None:

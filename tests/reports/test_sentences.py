@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -167,3 +168,25 @@ def test_what_a_pass_does_not_say_is_said_where_something_passed(build: Callable
     failed, _ = judged(calm, **FAIL)
     assert "does not say" in sentences.passed((failed, passed))
     assert sentences.passed((failed,)) == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "harm", "high", "verdict", "told"),
+    [
+        (0.5, 1.0, 1.5, "fail", "worse by about 4.0 times what was declared tolerable, and by at least 2.0 times."),
+        (-0.1, 0.05, 0.2, "pass", "it became worse, if at all, by at most 80\u00a0% of what was declared tolerable."),
+        (-0.3, -0.2, -0.1, "pass", "where it came nearest to failing it is better than before."),
+        (-0.1, 0.1, 0.5, "inconclusive", "may be unchanged or better, or worse by up to 2.0 times what was declared"),
+        (0.1, 0.2, 0.5, "inconclusive", "only 40\u00a0% of what was declared tolerable, or worse by up to 2.0 t"),
+        (None, 0.2, None, "inconclusive", ""),
+        (-0.1, 0.1, math.inf, "inconclusive", ""),
+    ],
+)
+def test_a_verdict_is_told_in_units_of_what_was_tolerable(build, low, harm, high, verdict, told) -> None:
+    rule = build().variants[0].gate.rules[0].model_copy(
+        update={"low": low, "harm": harm, "high": high, "verdict": verdict, "margin": 0.25}
+    )  # fmt: skip
+    found = sentences.plainly(rule)
+    assert found == "" if not told else told in found and found.startswith("In plain words: ")
+    assert sentences.plainly(rule.model_copy(update={"kind": "absolute"})) == ""
+    assert sentences.plainly(rule.model_copy(update={"margin": 0.0})) == sentences.plainly(None) == ""

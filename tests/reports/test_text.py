@@ -97,6 +97,9 @@ def test_intervals_are_written_with_a_word_and_one_unit() -> None:
     assert text.interval(-0.002, 0.014, "share", signed=True) == "\u22120.2 to +1.4\u00a0pp"
     assert text.interval(0.1, 0.2, "score") == "0.100 to 0.200"
     assert text.interval(None, 0.2, "score") == "no interval"
+    assert text.interval(9.5e-24, 0.093, "share") == "0.0 to 9.3\u00a0%"
+    assert text.interval(-1e-5, 2e-9, "score") == "\u22120.00001 to 0.000"
+    assert text.interval(-1e-5, 2e-9, "score", signed=True) == "\u22120.00001 to +2e-09"
 
 
 def test_directions_in_words() -> None:
