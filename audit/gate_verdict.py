@@ -164,6 +164,7 @@ def judge(
     registered = run.record["plan"].get("policy_sha256") == policy.sha256
     earlier, trouble = _attempts(ledger, _judged_thing(run, about, against), about.checkpoint, policy, verdict)
     notes = [*([] if rounds is None or broken else [rounds.told()]), *notes]
+    notes += _scored_anew(sides) if registered else []
     notes += _cautions(registered, about, against, earlier, trouble)
     return GateReport(
         tool_version=provenance.tool_version(), created=provenance.now(), verdict=verdict, sentence=sentence,
@@ -316,6 +317,15 @@ def _attempts(
         return record(ledger, attempt), ""
     except AuditError as error:
         return None, str(error)
+
+
+def _scored_anew(sides: Sequence[tuple[str, Run]]) -> list[str]:
+    """That scores are newer than a policy recorded before the run: other judges may have made them."""
+    anew = [name for name, run in sides if run.record.get("rescored")]
+    if not anew:
+        return []
+    said = f"answers of the {' and of the '.join(anew)}"
+    return [f"The {said} were scored anew (rescore), so the scores are newer than the policy."]
 
 
 def _cautions(

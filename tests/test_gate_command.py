@@ -312,6 +312,8 @@ def test_a_policy_recorded_before_the_run_is_told_from_one_that_came_after(
     assert said.code == 0, said
     texts = [said.out, *(file.read_text() for file in outputs.values())]
     assert not any("came after the run" in text for text in texts)
+    assert cli("rescore", tmp_path / "run").code == 0
+    assert "answers of the variant were scored anew" in cli("gate", tmp_path / "run", "--policy", path).out
     path.write_text(path.read_text() + "# a word more\n")
     said = cli("gate", tmp_path / "run", "--policy", path, *words)
     texts = [said.out, *(file.read_text() for file in outputs.values())]
