@@ -1,4 +1,4 @@
-"""Does time grow with the items, and memory not? A whole run over 1, 2, 4 and 8 times as many.
+"""Does time grow with the items, and memory not? A whole run over 1, 2, 4, 8 and 16 times as many.
 
 ``python -m benchmarks.scale [--device cpu|cuda] [--write]``: each size is a run in a process of its own, with scoring,
 writing and the summary, over prompts to be continued (ToxiGen's, two answers each) and sentences to be scored (those of
@@ -26,7 +26,7 @@ from benchmarks.measuring import say, table, write
 from benchmarks.page import refresh
 from benchmarks.subjects import loaded, subject
 
-FACTORS = (1, 2, 4, 8)
+FACTORS = (1, 2, 4, 8, 16)
 PROMPTS, SENTENCES = "toxigen", "toxigen-safety"
 FIRST = {"cpu": {PROMPTS: 26, SENTENCES: 130}, "cuda": {PROMPTS: 260, SENTENCES: 780}}
 SAMPLES = 2
