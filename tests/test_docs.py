@@ -22,7 +22,7 @@ ROOT = Path(audit.__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "audit").rglob("*.md")])
 NAMES = [str(one.relative_to(ROOT)) for one in PAGES]
 LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands
 
 
 def read(path: Path) -> str:
@@ -101,7 +101,7 @@ def between(name: str, marks: str) -> str:
 
 
 def result(name: str) -> dict[str, Any]:
-    return json.loads(read(RESULTS / f"{name}.json"))  # type: ignore[no-any-return]
+    return json.loads(read(RESULTS / f"{name}.json"))
 
 
 def test_the_tables_of_timings_are_those_of_the_results() -> None:

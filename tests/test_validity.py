@@ -325,7 +325,7 @@ def test_only_doubtful_cells_are_looked_at_again_on_other_seeds() -> None:
         Cell("rules", "bad", "one", "quick", 1.0, 0.1, 30, 0, 500),
         Cell("rules", "good", "one", "quick", 1.0, 0.1, 25, 0, 500),
     ]
-    bad, good = study.look_again(part, None, first, 500, 4)  # type: ignore[arg-type]
+    bad, good = study.look_again(part, None, first, 500, 4)
     assert good.again is None and bad.again is not None and bad.again[2] == 2000
     assert bad.first("passed")[0] == 0.06 and bad.share("passed")[0] == bad.again[0] / 2000 < 0.06
     streams = [look.rng(1).random(3).tolist() for look in (Look(), *asked)]
