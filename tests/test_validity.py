@@ -356,7 +356,6 @@ def test_a_second_look_at_a_whole_gate_makes_only_that_gate(pool: Pool) -> None:
     assert [cell.key for cell in cells] == [key]
 
 
-@pytest.mark.skipif(not FILE.is_file(), reason="a source distribution carries no results")
 def test_the_kept_pool_is_whole() -> None:
     kept = load()
     assert FILE.stat().st_size < 1 << 20
@@ -370,7 +369,6 @@ def test_the_kept_pool_is_whole() -> None:
         assert set(of) == set(range(of.max() + 1))
 
 
-@pytest.mark.skipif(not FILE.is_file(), reason="a source distribution carries no results")
 def test_the_pools_wordings_lie_as_the_groups_take_them() -> None:
     questions = registry.get("domain-qa").items
     names = sorted({item.template for item in questions})
